@@ -1,0 +1,285 @@
+//! The one thin seam to the file system, and the one routine that makes a single file durable.
+//!
+//! Everything that must survive a power cut goes through [`FileSystem`], so that a test can record the calls, fail each
+//! one, and replay a prefix of them. Calls are relative to folders that are already open, and no call follows a link in
+//! the last component: a link planted in staging or spool leads nowhere.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
+
+/// An I/O error with the path it happened at, attached once.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", path.display())]
+pub struct PathError {
+    /// Where.
+    pub path: PathBuf,
+    /// What.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Attaches the path to an I/O error.
+pub trait AtPath<T> {
+    /// The same result, its error naming `path`.
+    ///
+    /// # Errors
+    /// Where the result was one.
+    fn at(self, path: impl AsRef<Path>) -> Result<T, PathError>;
+}
+
+impl<T, E: Into<io::Error>> AtPath<T> for Result<T, E> {
+    fn at(self, path: impl AsRef<Path>) -> Result<T, PathError> {
+        self.map_err(|source| PathError { path: path.as_ref().to_owned(), source: source.into() })
+    }
+}
+
+/// An open folder: what names are relative to.
+#[derive(Debug)]
+pub struct Folder {
+    fd: OwnedFd,
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The calls that staging and state are made of. Each name is one component; implementations may refuse any other.
+pub trait FileSystem: Send + Sync + fmt::Debug {
+    /// Opens the folder `name` in `parent`; a link or a file there is an error.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn open_folder(&self, parent: &Folder, name: &str) -> io::Result<Folder>;
+    /// Makes the folder `name` in `parent`; it may exist.
+    ///
+    /// # Errors
+    /// What the system says, except that it exists.
+    fn make_folder(&self, parent: &Folder, name: &str, mode: u32) -> io::Result<()>;
+    /// Writes a file that does not exist yet, whole, with exactly this mode; not yet durable.
+    ///
+    /// # Errors
+    /// What the system says; a file that could not be written whole may be left behind under its (hidden) name.
+    fn write_new(&self, folder: &Folder, name: &str, mode: u32, bytes: &[u8]) -> io::Result<()>;
+    /// A second name for a file; never replaces one.
+    ///
+    /// # Errors
+    /// What the system says, `EEXIST` if the name is taken.
+    fn link(&self, from: &Folder, name: &str, to: &Folder, new_name: &str) -> io::Result<()>;
+    /// Another name for a file; never replaces one.
+    ///
+    /// # Errors
+    /// What the system says, `EEXIST` if the name is taken.
+    fn rename_new(&self, from: &Folder, name: &str, to: &Folder, new_name: &str) -> io::Result<()>;
+    /// Another name for a file, in place of whatever bore it.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn rename_over(&self, from: &Folder, name: &str, to: &Folder, new_name: &str) -> io::Result<()>;
+    /// Removes a name; absent already is fine.
+    ///
+    /// # Errors
+    /// What the system says, except that it is absent.
+    fn unlink(&self, folder: &Folder, name: &str) -> io::Result<()>;
+    /// Makes one file's content durable.
+    ///
+    /// # Errors
+    /// What the system says. Never try again: the kernel may have dropped the pages (see fsyncgate).
+    fn sync_file(&self, folder: &Folder, name: &str) -> io::Result<()>;
+    /// Makes a folder's names durable.
+    ///
+    /// # Errors
+    /// As `sync_file`.
+    fn sync_folder(&self, folder: &Folder) -> io::Result<()>;
+    /// Makes everything on the folder's file system durable (`syncfs(2)`).
+    ///
+    /// # Errors
+    /// As `sync_file`.
+    fn sync_all(&self, folder: &Folder) -> io::Result<()>;
+    /// A file's content, at most `limit` bytes and one.
+    ///
+    /// # Errors
+    /// What the system says; a link is an error.
+    fn read(&self, folder: &Folder, name: &str, limit: u64) -> io::Result<Vec<u8>>;
+}
+
+/// The real file system.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Disk;
+
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+
+impl Disk {
+    /// Opens a folder by its path; links in the path are the operator's to place, so they are followed.
+    ///
+    /// # Errors
+    /// Where it cannot be opened.
+    pub fn open(path: &Path) -> Result<Folder, PathError> {
+        let fd = fs::open(path, FOLDER, Mode::empty()).at(path)?;
+        Ok(Folder { fd })
+    }
+
+    /// Opens a folder, making it first where it is missing; its parent must exist (contract 4).
+    ///
+    /// # Errors
+    /// Where it cannot be made or opened.
+    pub fn open_or_make(path: &Path, mode: u32) -> Result<Folder, PathError> {
+        match fs::mkdir(path, Mode::from_raw_mode(mode)) {
+            Ok(()) => fs::chmod(path, Mode::from_raw_mode(mode)).at(path)?,
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(error) => return Err(error).at(path),
+        }
+        Self::open(path)
+    }
+}
+
+impl FileSystem for Disk {
+    fn open_folder(&self, parent: &Folder, name: &str) -> io::Result<Folder> {
+        let fd = fs::openat(parent, name, FOLDER | OFlags::NOFOLLOW, Mode::empty())?;
+        Ok(Folder { fd })
+    }
+
+    fn make_folder(&self, parent: &Folder, name: &str, mode: u32) -> io::Result<()> {
+        let mode = Mode::from_raw_mode(mode);
+        match fs::mkdirat(parent, name, mode) {
+            // The umask took bits away: the mode is the contract's, not the shell's.
+            Ok(()) => Ok(fs::chmodat(parent, name, mode, AtFlags::empty())?),
+            Err(rustix::io::Errno::EXIST) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn write_new(&self, folder: &Folder, name: &str, mode: u32, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(fs::openat(folder, name, flags, Mode::from_raw_mode(mode))?);
+        // As above, but one system call cheaper where the umask leaves the mode alone, which it does in the daemon.
+        if fs::fstat(&file)?.st_mode & 0o7777 != mode {
+            fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+        }
+        file.write_all(bytes)
+    }
+
+    fn link(&self, from: &Folder, name: &str, to: &Folder, new_name: &str) -> io::Result<()> {
+        Ok(fs::linkat(from, name, to, new_name, AtFlags::empty())?)
+    }
+
+    fn rename_new(&self, from: &Folder, name: &str, to: &Folder, new_name: &str) -> io::Result<()> {
+        match fs::renameat_with(from, name, to, new_name, RenameFlags::NOREPLACE) {
+            // File systems that lack the flag (NFS, some FUSE) get the same in two calls.
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+                self.link(from, name, to, new_name)?;
+                self.unlink(from, name)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn rename_over(&self, from: &Folder, name: &str, to: &Folder, new_name: &str) -> io::Result<()> {
+        Ok(fs::renameat(from, name, to, new_name)?)
+    }
+
+    fn unlink(&self, folder: &Folder, name: &str) -> io::Result<()> {
+        match fs::unlinkat(folder, name, AtFlags::empty()) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn sync_file(&self, folder: &Folder, name: &str) -> io::Result<()> {
+        Ok(fs::fsync(open_file(folder, name)?)?)
+    }
+
+    fn sync_folder(&self, folder: &Folder) -> io::Result<()> {
+        Ok(fs::fsync(folder)?)
+    }
+
+    fn sync_all(&self, folder: &Folder) -> io::Result<()> {
+        Ok(fs::syncfs(folder)?)
+    }
+
+    fn read(&self, folder: &Folder, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::from(open_file(folder, name)?).take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+fn open_file(folder: &Folder, name: &str) -> io::Result<OwnedFd> {
+    Ok(fs::openat(folder, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// Writes a single file so that after a crash it is there whole or not at all, and never replaces one.
+///
+/// # Errors
+/// `AlreadyExists` if the name is taken; else what the system says.
+pub fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), PathError> {
+    write_durably(path, mode, bytes, FileSystem::rename_new)
+}
+
+/// Writes a single file so that after a crash its old content stands there or the new one, never a mixture.
+///
+/// # Errors
+/// What the system says.
+pub fn replace(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), PathError> {
+    write_durably(path, mode, bytes, FileSystem::rename_over)
+}
+
+type Rename = fn(&Disk, &Folder, &str, &Folder, &str) -> io::Result<()>;
+
+fn write_durably(path: &Path, mode: u32, bytes: &[u8], rename: Rename) -> Result<(), PathError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|name| name.to_str());
+    let name = name.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename)).at(path)?;
+    let folder = Disk::open(parent)?;
+    let hidden = format!(".{name}.{}.tmp", std::process::id());
+    let written = Disk
+        .unlink(&folder, &hidden)
+        .and_then(|()| Disk.write_new(&folder, &hidden, mode, bytes))
+        .and_then(|()| Disk.sync_file(&folder, &hidden))
+        .and_then(|()| rename(&Disk, &folder, &hidden, &folder, name))
+        .and_then(|()| Disk.sync_folder(&folder));
+    if written.is_err() {
+        // The error that matters is the first; what is left behind has a hidden name and this process's number.
+        let _ = Disk.unlink(&folder, &hidden);
+    }
+    written.at(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_new_file_has_its_mode_and_is_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("key");
+        write_new(&path, 0o600, b"one").unwrap();
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
+        let error = write_new(&path, 0o600, b"two").unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"one");
+        replace(&path, 0o640, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left behind");
+    }
+
+    #[test]
+    fn links_lead_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("real")).unwrap();
+        std::os::unix::fs::symlink("real", dir.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("file")).unwrap();
+        let folder = Disk::open(dir.path()).unwrap();
+        assert!(Disk.open_folder(&folder, "real").is_ok());
+        assert!(Disk.open_folder(&folder, "link").is_err());
+        assert!(Disk.read(&folder, "file", 10).is_err());
+        assert!(Disk.write_new(&folder, "file", 0o600, b"x").is_err());
+    }
+}
