@@ -16,7 +16,7 @@
 //! - `ledger`: what was done, for ever.
 //!
 //! Around them: `cli` (one file for each verb), `daemon` and `schedule`, `demo`, `check` and `verify`, `keys`,
-//! `report` and `in_flight`, `inputs` (keys, profile, mapping and list as a run is given them), `config`.
+//! `report` and `in_flight`, `inputs` (keys, profile, mapping and list as a run is given them), [`config`].
 //!
 //! Below them small rooms hold what several need and none owns: [`books`], [`digest`] and [`domain`] (values known
 //! everywhere), [`cause`], [`durable`] (the seam to the file system), [`exit_code`], [`lock`].
@@ -31,6 +31,7 @@
 
 pub mod books;
 pub mod cause;
+pub mod config;
 pub mod digest;
 pub mod domain;
 pub mod durable;

@@ -1,0 +1,221 @@
+//! What the operator's TOML file says, as types that hold no bad value (contract 4), and what stands beside it:
+//! credentials and the operators' CSV files, as bytes.
+
+mod credential;
+mod document;
+mod folder;
+mod load;
+mod values;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+use glob::Pattern;
+use jiff::civil::{Date, Time, Weekday};
+use jiff::tz::TimeZone;
+
+pub use credential::{Credential, CredentialError, Places, Secrecy};
+pub use document::ConfigError;
+pub use folder::{Stamp, read_folder, read_list};
+
+use crate::domain::Domain;
+use crate::durable::PathError;
+
+/// The whole configuration, checked; every path absolute, every default filled in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// Where the exports come from.
+    pub site: Site,
+    /// SSH and PGP keys.
+    pub keys: Keys,
+    /// How the exports are written.
+    pub export: Export,
+    /// Operators' mapping.
+    pub mapping: Mapping,
+    /// Who is a valid user.
+    pub mailboxes: Mailboxes,
+    /// How items are rendered.
+    pub eml: Eml,
+    /// Where items are placed.
+    pub staging: Staging,
+    /// Ledger, originals, spool.
+    pub state: State,
+    /// When runs are due.
+    pub schedule: Schedule,
+    /// Bounds on what an export may cost.
+    pub limits: Limits,
+}
+
+/// `[site]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Site {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// The SFTP user name.
+    pub firm_code: String,
+    /// Pinned OpenSSH fingerprints, `SHA256:` and unpadded base64. Empty only after [`Config::load_for_check`]; no key
+    /// matches an empty list.
+    pub host_keys: Vec<String>,
+    /// The remote folder.
+    pub directory: String,
+    /// Which names in it are exports.
+    pub files: Vec<Pattern>,
+    /// The password, where the site asks for one.
+    pub password: Option<Credential>,
+    /// How long size and mtime must stand still.
+    pub settle: std::time::Duration,
+    /// Whether a committed export is removed from the site.
+    pub delete_after: bool,
+    /// Local address to connect from.
+    pub source_address: Option<std::net::IpAddr>,
+    /// Addresses registered with ICE.
+    pub egress_ip: Vec<std::net::IpAddr>,
+    /// Items before this day are skipped.
+    pub initial_date: Option<Date>,
+}
+
+/// `[keys]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Keys {
+    /// SSH private keys, tried in order.
+    pub ssh: Vec<Credential>,
+    /// PGP secret keys, newest first.
+    pub pgp: Vec<Credential>,
+    /// Passphrases tried on whatever is protected.
+    pub passphrases: Vec<Credential>,
+    /// Certificates of which one must have signed each export, if any are named.
+    pub signers: Vec<Credential>,
+}
+
+/// The part of a configuration that the `keys` verbs need.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeysConfig {
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// `[keys]`.
+    pub keys: Keys,
+    /// The SFTP user name, if it stands there already; `keys export` names it.
+    pub firm_code: Option<String>,
+    /// Addresses registered with ICE; `keys export` names them.
+    pub egress_ip: Vec<std::net::IpAddr>,
+}
+
+/// `[export]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Export {
+    /// How the exports are written.
+    pub profile: ProfileSource,
+}
+
+/// Where a profile stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProfileSource {
+    /// In the program, under this name; whether there is such a one, `export::profile` knows.
+    BuiltIn(String),
+    /// In this file: the configured text has a slash or ends in `.toml`.
+    File(PathBuf),
+}
+
+/// `[mapping]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mapping {
+    /// Where operators drop CSV files.
+    pub directory: PathBuf,
+    /// Whether the configuration names the folder, which then must be there.
+    pub named: bool,
+    /// Fall back to the e-mail the export gives.
+    pub automatic: bool,
+}
+
+impl Mapping {
+    /// The folder's files, as [`read_folder`] takes them; none where the folder is the default one and not there.
+    ///
+    /// # Errors
+    /// As [`read_folder`].
+    pub fn read_files(&self) -> Result<Vec<(String, Vec<u8>)>, PathError> {
+        match read_folder(&self.directory) {
+            Err(error) if !self.named && error.source.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            read => read,
+        }
+    }
+}
+
+/// `[mailboxes]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mailboxes {
+    /// Ours, exactly these; never empty, each once.
+    pub domains: Vec<Domain>,
+    /// Company names that are ours, trimmed.
+    pub companies: Vec<String>,
+    /// CSV of the only valid mailboxes.
+    pub list: Option<PathBuf>,
+}
+
+/// `[eml]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Eml {
+    /// Whether the body ends with who, where and when.
+    pub footer: bool,
+}
+
+/// `[staging]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Staging {
+    /// The root of the mailboxes' folders.
+    pub local: PathBuf,
+    /// A file of its own for each mailbox.
+    pub copies: bool,
+}
+
+/// `[state]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    /// Ledger, originals, spool and locks live below it.
+    pub directory: PathBuf,
+    /// Days to keep encrypted originals; 0 for ever.
+    pub originals_days: u32,
+}
+
+/// `[schedule]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Schedule {
+    /// Local time of the daily run.
+    pub at: Time,
+    /// The zone of `at`, `deadline` and of days.
+    pub time_zone: TimeZone,
+    /// The days that have an export.
+    pub days: Vec<Weekday>,
+    /// The next day's local time after which a missing export is an alert.
+    pub deadline: Time,
+}
+
+/// `[limits]`; sizes in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Of one decrypted export.
+    pub max_plaintext: u64,
+    /// Of plaintext to ciphertext.
+    pub max_ratio: u64,
+    /// Of one record, attachment data not counted.
+    pub max_message: u64,
+    /// Of one attachment's decoded data.
+    pub max_attachment: u64,
+    /// Of people and presence events in one conversation.
+    pub max_participants: u64,
+    /// Of one file's whole download.
+    pub transfer_deadline: std::time::Duration,
+    /// Threads that render and write; 0 means one for each core.
+    pub workers: usize,
+}
+
+impl Config {
+    /// How many threads render and write: as configured, else one for each core.
+    pub fn workers(&self) -> NonZeroUsize {
+        let cores = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        NonZeroUsize::new(self.limits.workers).unwrap_or_else(cores)
+    }
+}
