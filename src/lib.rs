@@ -2,14 +2,14 @@
 //! every chat item, as an EML, in the `ICE Chat` folder of every participant's mailbox.
 //!
 //! # The flow
-//! `RemoteFile` → `download::Ciphertext` → plaintext (unauthenticated) → `Authenticated` → `export::ChatItem`
+//! `RemoteFile` → `download::Ciphertext` → plaintext (unauthenticated) → `Authenticated` → [`export::ChatItem`]
 //! → resolved → `Eml` → staged, then committed in the ledger.
 //!
 //! # The rooms, in the order in which an export passes them
 //! - `ingest`: the pipeline, one run readable as a paragraph; the only room that knows all stages.
 //! - `download`: from the site's listing, or a local file, to a ciphertext in the spool.
 //! - `decrypt`: from ciphertext to plaintext, and the proof that it is authentic.
-//! - `export`: from plaintext to conversations, as a profile describes them.
+//! - [`export`]: from plaintext to conversations, as a profile describes them.
 //! - `resolve`: from participants to mailboxes.
 //! - `eml`: from an item to the bytes of a mail.
 //! - `stage`: from bytes to files that an importer may take.
@@ -36,6 +36,7 @@ pub mod digest;
 pub mod domain;
 pub mod durable;
 pub mod exit_code;
+pub mod export;
 pub mod lock;
 
 /// What `--version` says: the package's version and the commit it was built from.
