@@ -10,7 +10,7 @@
 //! - `download`: from the site's listing, or a local file, to a ciphertext in the spool.
 //! - `decrypt`: from ciphertext to plaintext, and the proof that it is authentic.
 //! - [`export`]: from plaintext to conversations, as a profile describes them.
-//! - `resolve`: from participants to mailboxes.
+//! - [`resolve`]: from participants to mailboxes.
 //! - `eml`: from an item to the bytes of a mail.
 //! - `stage`: from bytes to files that an importer may take.
 //! - `ledger`: what was done, for ever.
@@ -38,6 +38,7 @@ pub mod durable;
 pub mod exit_code;
 pub mod export;
 pub mod lock;
+pub mod resolve;
 
 /// What `--version` says: the package's version and the commit it was built from.
 pub const VERSION: &str = env!("ICECHATD_VERSION");
