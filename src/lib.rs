@@ -11,7 +11,7 @@
 //! - `decrypt`: from ciphertext to plaintext, and the proof that it is authentic.
 //! - [`export`]: from plaintext to conversations, as a profile describes them.
 //! - [`resolve`]: from participants to mailboxes.
-//! - `eml`: from an item to the bytes of a mail.
+//! - [`eml`]: from an item to the bytes of a mail.
 //! - `stage`: from bytes to files that an importer may take.
 //! - `ledger`: what was done, for ever.
 //!
@@ -35,6 +35,7 @@ pub mod config;
 pub mod digest;
 pub mod domain;
 pub mod durable;
+pub mod eml;
 pub mod exit_code;
 pub mod export;
 pub mod lock;

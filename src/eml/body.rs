@@ -1,0 +1,136 @@
+//! The text of a mail, and how an attachment is named: what a person reads and what eDiscovery indexes.
+
+use std::borrow::Cow;
+use std::fmt::Write;
+
+use super::address::display_name;
+use super::words::{looks_encoded, one_line};
+use crate::digest::Sha256;
+use crate::export::{Body, ChatItem, Email, ImId, Participant, Role};
+
+/// The most characters of a file name in a parameter: file systems take 255 bytes, and readers' limits are unknown.
+const FILE_NAME_CHARS: usize = 120;
+
+/// The Content, or a line that names the file, ended by a line end; then the footer where it is wanted. CRLF throughout.
+pub(super) fn text(item: &ChatItem, footer: bool) -> String {
+    let mut text = String::with_capacity(512 + 96 * item.participants.len());
+    match &item.record.body {
+        Body::Text(content) => push_lines(content, &mut text),
+        Body::File { name, data, .. } => push_file_line(name.as_deref(), data, &mut text),
+    }
+    text.push_str("\r\n");
+    if footer {
+        push_footer(item, &mut text);
+    }
+    text
+}
+
+/// LF, CRLF and a lone CR all become CRLF: RFC 5322 allows neither of the others, and readers differ about them.
+fn push_lines(content: &str, text: &mut String) {
+    let mut rest = content;
+    while let Some(at) = rest.find(['\r', '\n']) {
+        let (line, end) = rest.split_at(at);
+        text.push_str(line);
+        text.push_str("\r\n");
+        rest = end.strip_prefix("\r\n").unwrap_or(&end[1..]);
+    }
+    text.push_str(rest);
+}
+
+fn push_file_line(name: Option<&str>, content: &[u8], text: &mut String) {
+    let name = name.map(one_line).filter(|name| !name.is_empty()).unwrap_or(Cow::Borrowed("(without a name)"));
+    // Writing to a string cannot fail.
+    let _ = write!(text, "Attachment: {name}, {} bytes, SHA-256 {}", content.len(), Sha256::of(content));
+}
+
+/// One fact a line, so that no value can look like another's.
+fn push_footer(item: &ChatItem, text: &mut String) {
+    text.push_str("-- \r\n");
+    let sender = item.sender();
+    push_fact("Room", item.room.name.as_deref(), text);
+    push_fact("Room ID", item.room.id.as_deref(), text);
+    push_fact("Message ID", item.record.message_id.as_deref(), text);
+    push_fact("Sender ImId", sender.im_id.as_ref().map(ImId::as_str), text);
+    push_fact("Sender company", sender.company.as_deref(), text);
+    for participant in &item.participants {
+        push_participant(participant, text);
+    }
+    let _ = write!(text, "Time (UTC): {}\r\n", item.record.time);
+}
+
+fn push_fact(label: &str, value: Option<&str>, text: &mut String) {
+    let value = value.map(one_line).unwrap_or_default();
+    if !value.is_empty() {
+        let _ = write!(text, "{label}: {value}\r\n");
+    }
+}
+
+/// `Recipient: Amy Adams (Contoso), ImId adams17, amy@contoso.com`, the e-mail as the export gives it.
+fn push_participant(participant: &Participant, text: &mut String) {
+    let person = &participant.person;
+    text.push_str(match participant.role {
+        Role::Sender => "Sender:",
+        Role::Recipient => "Recipient:",
+        Role::Present => "Present:",
+    });
+    let name = display_name(person);
+    let im_id = person.im_id.as_ref().map(ImId::as_str).map(one_line).unwrap_or_default();
+    let email = person.email.as_ref().map(Email::as_str).map(one_line).unwrap_or_default();
+    let mut separator = " ";
+    for (label, value) in [("", &*name), ("ImId ", &*im_id), ("", &*email)] {
+        if !value.is_empty() {
+            text.extend([separator, label, value]);
+            separator = ", ";
+        }
+    }
+    text.push_str("\r\n");
+}
+
+/// Whether the text holds what 7bit must not (RFC 2045 section 2.7: control characters) or what transports and mail
+/// stores are known to change (RFC 2049 section 3: a line of one dot, a line that begins with `From `).
+pub(super) fn needs_base64(text: &str) -> bool {
+    text.bytes().any(|byte| byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n'))
+        || begins_a_line("From ", text)
+        || begins_a_line(".\r\n", text)
+}
+
+fn begins_a_line(start: &str, text: &str) -> bool {
+    text.match_indices(start).any(|(at, _)| at == 0 || text[..at].ends_with('\n'))
+}
+
+/// A name that can do no harm where it is saved: no path, no control characters, not endless, not empty. The text names
+/// the original.
+pub(super) fn parameter_name(original: Option<&str>) -> String {
+    let line = original.map(one_line).unwrap_or_default();
+    let last = line.rsplit(['/', '\\']).map(str::trim).find(|part| !part.is_empty()).unwrap_or_default();
+    if last.is_empty() || last.bytes().all(|byte| byte == b'.') {
+        return "attachment".to_owned();
+    }
+    let shown = shorten(last);
+    // The builder quotes ASCII names, and readers decode what looks like an encoded word even there.
+    if looks_encoded(&shown) { shown.replace("=?", "=_") } else { shown }
+}
+
+/// The end of a name is what says its type.
+fn shorten(name: &str) -> String {
+    match name.char_indices().rev().nth(FILE_NAME_CHARS - 1) {
+        Some((cut, _)) if cut > 0 => format!("…{}", &name[cut..]),
+        _ => name.to_owned(),
+    }
+}
+
+/// The claimed type where it is one (RFC 6838 section 4.2) that a base64 part may bear: `multipart` and `message` may
+/// not (RFC 2045 section 6.4), and readers would open them. Its parameters are left out.
+pub(super) fn media_type(claimed: Option<&str>) -> &str {
+    let claimed = claimed.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let known = claimed.split_once('/').is_some_and(|(kind, subtype)| {
+        let composite = ["multipart", "message"].iter().any(|composite| kind.eq_ignore_ascii_case(composite));
+        is_restricted_name(kind) && is_restricted_name(subtype) && !composite
+    });
+    if known { claimed } else { "application/octet-stream" }
+}
+
+fn is_restricted_name(name: &str) -> bool {
+    let rest = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&byte);
+    name.len() <= 127 && name.starts_with(|first: char| first.is_ascii_alphanumeric()) && name.bytes().all(rest)
+}
