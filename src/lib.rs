@@ -8,14 +8,14 @@
 //! # The rooms, in the order in which an export passes them
 //! - `ingest`: the pipeline, one run readable as a paragraph; the only room that knows all stages.
 //! - `download`: from the site's listing, or a local file, to a ciphertext in the spool.
-//! - `decrypt`: from ciphertext to plaintext, and the proof that it is authentic.
+//! - [`decrypt`]: from ciphertext to plaintext, and the proof that it is authentic.
 //! - [`export`]: from plaintext to conversations, as a profile describes them.
 //! - [`resolve`]: from participants to mailboxes.
 //! - [`eml`]: from an item to the bytes of a mail.
 //! - `stage`: from bytes to files that an importer may take.
 //! - `ledger`: what was done, for ever.
 //!
-//! Around them: `cli` (one file for each verb), `daemon` and `schedule`, `demo`, `check` and `verify`, `keys`,
+//! Around them: `cli` (one file for each verb), `daemon` and `schedule`, `demo`, `check` and `verify`, [`keys`],
 //! `report` and `in_flight`, `inputs` (keys, profile, mapping and list as a run is given them), [`config`].
 //!
 //! Below them small rooms hold what several need and none owns: [`books`], [`digest`] and [`domain`] (values known
@@ -32,12 +32,14 @@
 pub mod books;
 pub mod cause;
 pub mod config;
+pub mod decrypt;
 pub mod digest;
 pub mod domain;
 pub mod durable;
 pub mod eml;
 pub mod exit_code;
 pub mod export;
+pub mod keys;
 pub mod lock;
 pub mod resolve;
 

@@ -1,0 +1,6 @@
+//! Real servers and programs for the tests, and a few servers that misbehave on purpose.
+//!
+//! A test binary says `#![cfg(test)]` and `pub mod support;`: public, so that what it leaves unused is no dead code.
+#![expect(clippy::missing_panics_doc, reason = "in a test, a panic is a result")]
+
+pub mod gpg;
