@@ -2,12 +2,12 @@
 //! every chat item, as an EML, in the `ICE Chat` folder of every participant's mailbox.
 //!
 //! # The flow
-//! `RemoteFile` → `download::Ciphertext` → plaintext (unauthenticated) → `Authenticated` → [`export::ChatItem`]
+//! `RemoteFile` → [`download::Ciphertext`] → plaintext (unauthenticated) → `Authenticated` → [`export::ChatItem`]
 //! → resolved → `Eml` → staged, then committed in the ledger.
 //!
 //! # The rooms, in the order in which an export passes them
 //! - `ingest`: the pipeline, one run readable as a paragraph; the only room that knows all stages.
-//! - `download`: from the site's listing, or a local file, to a ciphertext in the spool.
+//! - [`download`]: from the site's listing, or a local file, to a ciphertext in the spool.
 //! - [`decrypt`]: from ciphertext to plaintext, and the proof that it is authentic.
 //! - [`export`]: from plaintext to conversations, as a profile describes them.
 //! - [`resolve`]: from participants to mailboxes.
@@ -15,7 +15,7 @@
 //! - `stage`: from bytes to files that an importer may take.
 //! - `ledger`: what was done, for ever.
 //!
-//! Around them: `cli` (one file for each verb), `daemon` and `schedule`, `demo`, `check` and `verify`, [`keys`],
+//! Around them: `cli` (one file for each verb), `daemon` and `schedule`, [`demo`], `check` and `verify`, [`keys`],
 //! `report` and `in_flight`, `inputs` (keys, profile, mapping and list as a run is given them), [`config`].
 //!
 //! Below them small rooms hold what several need and none owns: [`books`], [`digest`] and [`domain`] (values known
@@ -33,8 +33,10 @@ pub mod books;
 pub mod cause;
 pub mod config;
 pub mod decrypt;
+pub mod demo;
 pub mod digest;
 pub mod domain;
+pub mod download;
 pub mod durable;
 pub mod eml;
 pub mod exit_code;

@@ -4,3 +4,6 @@
 #![expect(clippy::missing_panics_doc, reason = "in a test, a panic is a result")]
 
 pub mod gpg;
+pub mod proxy;
+pub mod scripted;
+pub mod sshd;

@@ -1,0 +1,3 @@
+//! The whole job with nothing set up, on this machine alone.
+
+pub mod site;

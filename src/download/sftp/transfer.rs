@@ -1,0 +1,286 @@
+//! What is asked of a site once the session stands: the listing, a file's bytes, its removal.
+//!
+//! Reads are pipelined here rather than by the library's file type, because that takes an over-long answer for a good
+//! one, an empty one for the end, and reads a folder of any size.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use russh_sftp::client::rawsession::SftpResult;
+use russh_sftp::client::{Config, error::Error};
+use russh_sftp::protocol::{Data, FileAttributes, FileType, OpenFlags, StatusCode};
+use tokio::time::{Instant, timeout_at};
+
+use super::Timeouts;
+use super::error::Trouble;
+use super::session::{Session, within};
+use crate::download::listing::{Entry, escaped};
+use crate::download::spool::Incoming;
+use crate::download::{Progress, RemoteFile};
+
+/// Bytes asked for in one request: what every server answers whole (OpenSSH's client asks for as much).
+pub(super) const BLOCK: u32 = 32 * 1024;
+/// Requests in flight: 4 MiB together, 40 MB/s over a line of 100 ms.
+pub(super) const IN_FLIGHT: usize = 128;
+/// More entries than this in one folder are a mistake, or an attack on our memory.
+const MAX_ENTRIES: usize = 100_000;
+
+/// The library's own time limit for a request would count the time that a read spends in the queue before it, so that a
+/// slow line looked like a dead one: ours are around each operation and the rate instead.
+pub(super) fn sftp_config() -> Config {
+    Config { request_timeout_secs: u64::MAX, ..Config::default() }
+}
+
+/// What a request is about, for the error.
+#[derive(Clone, Copy)]
+pub(super) enum Subject<'a> {
+    Folder(&'a str),
+    File(&'a str),
+}
+
+impl Session {
+    /// One request, no longer than an operation may take.
+    pub(super) async fn ask<T>(
+        &self,
+        doing: &'static str,
+        subject: Subject<'_>,
+        request: impl Future<Output = SftpResult<T>>,
+    ) -> Result<T, Trouble> {
+        let answer = async { request.await.map_err(|error| explain(doing, subject, error)) };
+        within(self.timeouts.operation, doing, answer).await
+    }
+
+    /// Every entry of the site's folder.
+    pub(super) async fn entries(&self) -> Result<Vec<Entry>, Trouble> {
+        let folder = Subject::Folder(&self.folder);
+        let handle = self.ask("opening site.directory", folder, self.sftp.opendir(self.folder.clone())).await?.handle;
+        let mut entries = Vec::new();
+        loop {
+            let answer = async {
+                match self.sftp.readdir(handle.as_str()).await {
+                    Err(Error::Status(status)) if status.status_code == StatusCode::Eof => Ok(None),
+                    other => other.map(Some),
+                }
+            };
+            let Some(names) = self.ask("listing site.directory", folder, answer).await? else { break };
+            if entries.len() + names.files.len() > MAX_ENTRIES {
+                return Err(Trouble::TooManyEntries(MAX_ENTRIES));
+            }
+            entries.extend(names.files.into_iter().map(|file| (file.filename, file.attrs)));
+        }
+        self.ask("closing site.directory", folder, self.sftp.close(handle)).await?;
+        self.complete(entries).await
+    }
+
+    /// Servers need not say in a listing what an entry is: then each one is asked about.
+    async fn complete(&self, entries: Vec<(String, FileAttributes)>) -> Result<Vec<Entry>, Trouble> {
+        let mut complete = Vec::with_capacity(entries.len());
+        for (name, mut attributes) in entries {
+            let known = attributes.permissions.is_some() && attributes.size.is_some() && attributes.mtime.is_some();
+            if !known && !name.contains(['/', '\0']) {
+                attributes = self.look(&name).await?.unwrap_or_default();
+            }
+            complete.push(Entry { name, stands: standing(&attributes) });
+        }
+        Ok(complete)
+    }
+
+    /// What stands under a name, links not followed; nothing if it is gone.
+    async fn look(&self, name: &str) -> Result<Option<FileAttributes>, Trouble> {
+        let request = self.sftp.lstat(self.path(name));
+        match self.ask("looking at a file", Subject::File(name), request).await {
+            Ok(answer) => Ok(Some(answer.attrs)),
+            Err(Trouble::Missing(_)) => Ok(None),
+            Err(trouble) => Err(trouble),
+        }
+    }
+
+    fn path(&self, name: &str) -> String {
+        format!("{}/{name}", self.folder.trim_end_matches('/'))
+    }
+
+    /// Brings what is missing of a file; what `incoming` has already stays. The file must be the listed one when it is
+    /// opened and when the last byte is here: bytes of two uploads are never mixed.
+    pub(super) async fn fetch(
+        &self,
+        file: &RemoteFile,
+        incoming: &mut Incoming,
+        progress: &dyn Progress,
+    ) -> Result<(), Trouble> {
+        let subject = Subject::File(&file.name);
+        let request = self.sftp.open(self.path(&file.name), OpenFlags::READ, FileAttributes::empty());
+        let handle = self.ask("opening a file", subject, request).await?.handle;
+        self.confirm(file, &handle).await?;
+        self.pull(file, &handle, incoming, progress).await?;
+        self.confirm(file, &handle).await?;
+        self.ask("closing a file", subject, self.sftp.close(handle)).await?;
+        Ok(())
+    }
+
+    /// A file's first bytes, at most so many, one request after the other.
+    pub(super) async fn beginning(&self, file: &RemoteFile, most: u64) -> Result<Vec<u8>, Trouble> {
+        let subject = Subject::File(&file.name);
+        let request = self.sftp.open(self.path(&file.name), OpenFlags::READ, FileAttributes::empty());
+        let handle = self.ask("opening a file", subject, request).await?.handle;
+        let mut bytes = Vec::new();
+        loop {
+            let offset = bytes.len() as u64;
+            let missing = file.size.min(most).saturating_sub(offset);
+            let wanted = u32::try_from(missing).unwrap_or(u32::MAX).min(BLOCK);
+            if wanted == 0 {
+                break;
+            }
+            let answer = async { Ok(self.sftp.read(handle.as_str(), offset, wanted).await) };
+            let answer = self.ask("reading a file", subject, answer).await?;
+            bytes.extend(read_answer(file, wanted, answer)?);
+        }
+        self.ask("closing a file", subject, self.sftp.close(handle)).await?;
+        Ok(bytes)
+    }
+
+    async fn confirm(&self, file: &RemoteFile, handle: &str) -> Result<(), Trouble> {
+        let answer = self.ask("looking at a file", Subject::File(&file.name), self.sftp.fstat(handle)).await?;
+        if standing(&answer.attrs) == Some((file.size, file.mtime)) {
+            return Ok(());
+        }
+        Err(Trouble::Changed(file.name.clone()))
+    }
+
+    /// Reads with many requests in flight, and takes the answers in order. How much there is, fstat says and never an end
+    /// of file: an early one means that the file changed.
+    async fn pull(
+        &self,
+        file: &RemoteFile,
+        handle: &str,
+        incoming: &mut Incoming,
+        progress: &dyn Progress,
+    ) -> Result<(), Trouble> {
+        let mut rate = Rate::new(&self.timeouts);
+        let mut asked = incoming.written();
+        let mut block = BLOCK;
+        let ask = |offset, len| async move { (len, self.sftp.read(handle, offset, len).await) };
+        let mut queue = FuturesOrdered::new();
+        while incoming.written() < file.size {
+            while queue.len() < IN_FLIGHT && asked < file.size {
+                let len = u32::try_from(file.size - asked).unwrap_or(u32::MAX).min(block);
+                queue.push_back(ask(asked, len));
+                asked += u64::from(len);
+            }
+            let Some(next) = rate.watch(queue.next()).await else { return Err(rate.slow(file)) };
+            let Some((wanted, answer)) = next else { return Err(Trouble::Changed(file.name.clone())) };
+            let bytes = read_answer(file, wanted, answer)?;
+            incoming.write(&bytes)?;
+            progress.advance(bytes.len() as u64);
+            if !rate.count(bytes.len()) {
+                return Err(rate.slow(file));
+            }
+            if let Ok(got) = u32::try_from(bytes.len())
+                && got < wanted
+            {
+                // A server may answer with less than was asked for. What is in flight lies beyond a gap: ask anew from
+                // there, for no more than it gave, since it will do so again.
+                block = got;
+                asked = incoming.written();
+                queue = FuturesOrdered::new();
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a file if it is still the one that was taken. `asked` remembers over a broken connection that the removal
+    /// was asked for: a file that is gone then is gone by our own hand.
+    pub(super) async fn remove(&self, file: &RemoteFile, asked: &mut bool) -> Result<bool, Trouble> {
+        let Some(there) = self.look(&file.name).await? else { return Ok(*asked) };
+        if standing(&there) != Some((file.size, file.mtime)) {
+            return Ok(false);
+        }
+        *asked = true;
+        self.ask("removing a file", Subject::File(&file.name), self.sftp.remove(self.path(&file.name))).await?;
+        Ok(true)
+    }
+}
+
+fn read_answer(file: &RemoteFile, wanted: u32, answer: SftpResult<Data>) -> Result<Vec<u8>, Trouble> {
+    let bytes = match answer {
+        Ok(data) => data.data,
+        Err(Error::Status(status)) if status.status_code == StatusCode::Eof => Vec::new(),
+        Err(error) => return Err(explain("reading a file", Subject::File(&file.name), error)),
+    };
+    if bytes.is_empty() {
+        return Err(Trouble::Changed(file.name.clone()));
+    }
+    if bytes.len() > wanted as usize {
+        let source = "the site sent more than was asked for".into();
+        return Err(Trouble::Lost { doing: "reading a file", source });
+    }
+    Ok(bytes)
+}
+
+/// Size and mtime of a regular file; nothing for anything else. Not the library's `is_regular`, which takes links and
+/// sockets for files: it tests bits where the type is a number.
+fn standing(attributes: &FileAttributes) -> Option<(u64, i64)> {
+    attributes.permissions?;
+    if attributes.file_type() != FileType::File {
+        return None;
+    }
+    Some((attributes.size?, i64::from(attributes.mtime?)))
+}
+
+fn explain(doing: &'static str, subject: Subject<'_>, error: Error) -> Trouble {
+    let Error::Status(status) = error else { return Trouble::Lost { doing, source: error.into() } };
+    let (Subject::Folder(name) | Subject::File(name)) = subject;
+    let name = name.to_owned();
+    match (status.status_code, subject) {
+        (StatusCode::NoSuchFile, Subject::Folder(_)) => Trouble::MissingDirectory(name),
+        (StatusCode::NoSuchFile, Subject::File(_)) => Trouble::Missing(name),
+        (StatusCode::PermissionDenied, _) => Trouble::Denied(name),
+        _ => Trouble::Failed { doing, said: escaped(&status.error_message) },
+    }
+}
+
+/// Insists on a least rate, averaged over windows of time. It also ends a read that never comes: the library resets its
+/// inactivity timer at every keepalive of the peer.
+struct Rate {
+    window: Duration,
+    least: u64,
+    ends: Instant,
+    bytes: u64,
+}
+
+impl Rate {
+    fn new(timeouts: &Timeouts) -> Self {
+        let window = timeouts.rate_window;
+        Self { window, least: timeouts.least_rate, ends: Instant::now() + window, bytes: 0 }
+    }
+
+    /// What comes of the future, unless too little came for a whole window.
+    async fn watch<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = pin!(work);
+        loop {
+            match timeout_at(self.ends, work.as_mut()).await {
+                Ok(output) => return Some(output),
+                Err(_) if self.turn() => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
+    /// Counts what came; false if a window ended with too little in it.
+    fn count(&mut self, bytes: usize) -> bool {
+        self.bytes += bytes as u64;
+        Instant::now() < self.ends || self.turn()
+    }
+
+    fn turn(&mut self) -> bool {
+        let enough = u128::from(self.bytes) * 1000 >= u128::from(self.least) * self.window.as_millis();
+        self.bytes = 0;
+        self.ends = Instant::now() + self.window;
+        enough
+    }
+
+    fn slow(&self, file: &RemoteFile) -> Trouble {
+        Trouble::Slow { name: file.name.clone(), least: self.least }
+    }
+}

@@ -1,0 +1,88 @@
+//! Names and servers that mean harm, or are merely odd.
+
+use super::*;
+
+#[test]
+fn names_meant_to_harm_stay_names() {
+    let sshd = Sshd::start(SshdOptions::default());
+    let names: [&[u8]; 6] = [
+        b"new\nline.pgp",
+        b"\x1b[2Jclear.pgp",
+        b"..\\..\\x.pgp",
+        b"not\xffutf8.pgp",
+        "pgp.\u{202e}txt.pgp".as_bytes(),
+        b"~.pgp",
+    ];
+    for name in names {
+        use std::os::unix::ffi::OsStrExt;
+        fs::write(sshd.root().join(std::ffi::OsStr::from_bytes(name)), "x").unwrap();
+    }
+    let mut site = open(&sshd);
+    let listing = site.list().unwrap();
+    let mut exports: Vec<_> = listing.exports.iter().map(|file| file.name.as_str()).collect();
+    exports.sort_unstable();
+    assert_eq!(exports, ["..\\..\\x.pgp", "~.pgp"], "a backslash or a tilde is a letter like any other");
+    assert_eq!(listing.others.len(), 4);
+    assert!(!listing.others.iter().any(|name| name.contains(['\n', '\x1b', '\u{202e}'])), "{:?}", listing.others);
+    let spool = tempfile::tempdir().unwrap();
+    for file in &listing.exports {
+        let taken = site.fetch(file, spool.path(), &()).unwrap();
+        assert_eq!(taken.spool.parent(), Some(spool.path()));
+        assert!(taken.spool.file_name().unwrap().to_str().unwrap().starts_with("download-"));
+    }
+}
+
+/// A site at a scripted server that lets any key in.
+fn scripted(script: Script) -> (Scripted, Site) {
+    let server = Scripted::start(script);
+    let dir = tempfile::tempdir().unwrap();
+    keygen(&dir.path().join("key"), &["-t", "ed25519"], "");
+    let site = site(&settings(server.port(), "ACME", server.host_key()), &key(&dir.path().join("key")));
+    (server, site)
+}
+
+#[test]
+fn servers_that_answer_short_or_without_attributes_are_understood() {
+    let bytes = noise(3_000_000);
+    let files = vec![("a.pgp".to_owned(), bytes.clone())];
+    let script = Script { files, longest_read: 10_000, bare_listing: true, ..Script::default() };
+    let (_server, mut site) = scripted(script);
+    let listed = site.list().unwrap().exports;
+    assert_eq!(listed, [RemoteFile { name: "a.pgp".to_owned(), size: 3_000_000, mtime: 1_000_000_000 }]);
+    let spool = tempfile::tempdir().unwrap();
+    let taken = site.fetch(&listed[0], spool.path(), &()).unwrap();
+    assert_eq!(taken.sha256, Sha256::of(&bytes));
+}
+
+#[test]
+fn servers_that_send_too_much_or_too_little_are_not_believed() {
+    let files = vec![("a.pgp".to_owned(), noise(1_000_000))];
+    let file = RemoteFile { name: "a.pgp".to_owned(), size: 1_000_000, mtime: 1_000_000_000 };
+    let spool = tempfile::tempdir().unwrap();
+    let (_server, mut site) = scripted(Script { files: files.clone(), excess: 1, ..Script::default() });
+    assert!(trouble(site.fetch(&file, spool.path(), &())).1.contains("the site sent more than was asked for"));
+    let (_server, mut site) = scripted(Script { files, early_end: Some(600_000), ..Script::default() });
+    let error = site.fetch(&file, spool.path(), &()).unwrap_err();
+    assert!(matches!(error.trouble(), Trouble::Changed(_)), "{error}");
+    assert_eq!(count(spool.path()), 0);
+}
+
+#[test]
+fn an_endless_listing_ends() {
+    let files = (0..1000).map(|number| (format!("{number}.pgp"), Vec::new())).collect();
+    let (_server, mut site) = scripted(Script { files, endless_listing: true, ..Script::default() });
+    let (is_final, said) = trouble(site.list());
+    assert!(is_final && said.contains("more than 100000 entries"), "{said}");
+    let (_server, mut site) = scripted(Script { no_sftp: true, ..Script::default() });
+    assert!(trouble(site.list()).1.contains("refuses the sftp subsystem"));
+}
+
+#[test]
+fn hostile_listings_name_nothing_outside_the_folder() {
+    let names = ["../../etc/passwd.pgp", "/etc/passwd.pgp", "a/b.pgp", "nul\0.pgp", "twice.pgp", "twice.pgp"];
+    let files = names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
+    let (_server, mut site) = scripted(Script { files, ..Script::default() });
+    let listing = site.list().unwrap();
+    assert_eq!(listing.exports.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["twice.pgp"]);
+    assert_eq!(listing.others.len(), 5);
+}
