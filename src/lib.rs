@@ -13,7 +13,7 @@
 //! - [`resolve`]: from participants to mailboxes.
 //! - [`eml`]: from an item to the bytes of a mail.
 //! - `stage`: from bytes to files that an importer may take.
-//! - `ledger`: what was done, for ever.
+//! - [`ledger`]: what was done, for ever.
 //!
 //! Around them: `cli` (one file for each verb), `daemon` and `schedule`, [`demo`], `check` and `verify`, [`keys`],
 //! `report` and `in_flight`, `inputs` (keys, profile, mapping and list as a run is given them), [`config`].
@@ -42,6 +42,7 @@ pub mod eml;
 pub mod exit_code;
 pub mod export;
 pub mod keys;
+pub mod ledger;
 pub mod lock;
 pub mod resolve;
 

@@ -1,0 +1,305 @@
+//! The commit point, and what must be durable before the first EML is written.
+
+use jiff::Timestamp;
+use jiff::civil::Date;
+use rusqlite::{Connection, Transaction, params};
+
+use super::manifest::Finished;
+use super::{FileId, FileRow, Ledger, LedgerError, RuleSetId, RunId, Scratch};
+use crate::books::Books;
+use crate::digest::Sha256;
+
+/// A participant without a mailbox, as one export names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unplaced {
+    /// What distinguishes them within the export: folded ImId and e-mail.
+    pub key: String,
+    /// As the export writes it.
+    pub im_id: Option<String>,
+    /// As the export writes it.
+    pub email: Option<String>,
+    /// As the export writes it.
+    pub name: Option<String>,
+    /// As the export writes it.
+    pub company: Option<String>,
+    /// Whether they are none of ours.
+    pub external: bool,
+    /// Items they are a participant of.
+    pub items: u64,
+    /// Unix seconds.
+    pub first_seen: i64,
+    /// Unix seconds.
+    pub last_seen: i64,
+}
+
+/// A record that did not become an item.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct RejectedRow {
+    /// The export's name.
+    pub file: String,
+    /// Its line in the export.
+    pub line: u64,
+    /// Message or attachment.
+    pub kind: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// All that a commit records of one export beside what its pass noted.
+#[derive(Debug, Clone)]
+pub struct Commit<'a> {
+    /// The export.
+    pub file: &'a FileRow,
+    /// The run that stages it.
+    pub run: RunId,
+    /// The newest rule set applied.
+    pub rule_set: RuleSetId,
+    /// The books of this run for this export.
+    pub books: Books,
+    /// What the profile does not name, as the report's JSON.
+    pub unknown: String,
+    /// The export's own date.
+    pub date: Option<Date>,
+    /// The firm the export says it is for.
+    pub export_firm: Option<String>,
+    /// The evidence, durable already.
+    pub manifest: Finished,
+}
+
+impl Ledger {
+    /// Records all that shapes an export's bytes and placements, before its first EML is written. A restart finishes
+    /// the export with exactly this.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn begin_staging(
+        &self,
+        file: &FileRow,
+        profile: Sha256,
+        shape: &str,
+        signed_by: Option<&str>,
+        rules: RuleSetId,
+    ) -> Result<(), LedgerError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        transaction.execute(
+            "UPDATE files SET state = 'staging', reason = NULL, held_local = 0, held_under = NULL, profile = ?2,
+             shape = ?3, signed_by = ?4 WHERE id = ?1",
+            params![file.id.0, profile.0, shape, signed_by],
+        )?;
+        transaction.execute("INSERT INTO file_rule_sets VALUES (?1, 0, ?2)", params![file.id.0, rules.0])?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Records that a replay of a committed export begins, before its first copy is written; once for each replay,
+    /// however often it has to be taken up.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn begin_replay(&self, file: FileId, rules: RuleSetId, limits: &str) -> Result<(), LedgerError> {
+        self.connection
+            .execute("INSERT OR IGNORE INTO replaying VALUES (?1, ?2, ?3)", params![file.0, rules.0, limits])?;
+        Ok(())
+    }
+
+    /// The replays that were begun and not committed: file, rule set and limits.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn replays_begun(&self) -> Result<Vec<(FileId, RuleSetId, String)>, LedgerError> {
+        let mut statement = self.connection.prepare("SELECT file, rule_set, limits FROM replaying ORDER BY file")?;
+        let rows = statement.query_map([], |row| Ok((FileId(row.get(0)?), RuleSetId(row.get(1)?), row.get(2)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The commit of an export that was staged for the first time.
+    ///
+    /// Crash safety: every EML this commit speaks of stands under its final name and was made durable by the target's
+    /// last barrier, and the manifest was fsynced, before this transaction begins. If the machine dies before it
+    /// returns, the export is still `staging`, and the next run stages it again: same names, same bytes, found standing.
+    /// If it dies after, the export is committed and nothing is done twice. Only after it may the site's copy go.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written; then nothing of it is.
+    pub fn commit(&self, scratch: &Scratch<'_>, commit: &Commit<'_>, now: Timestamp) -> Result<(), LedgerError> {
+        let transaction = Transaction::new_unchecked(scratch.connection, rusqlite::TransactionBehavior::Immediate)?;
+        let file = commit.file.id.0;
+        take_items(&transaction, commit)?;
+        transaction.execute(
+            "INSERT INTO main.rejected SELECT ?1, line, ordinal, kind, reason FROM scratch.rejected",
+            [file],
+        )?;
+        let counts = commit.books.items;
+        transaction.execute(
+            "UPDATE files SET state = 'committed', reason = NULL, committed = ?2, date = ?3, export_firm = ?4,
+             available = ?5, staged = ?6, held = ?7, duplicate = ?8, rejected = ?9, skipped = ?10 WHERE id = ?1",
+            params![
+                file,
+                now.as_second(),
+                commit.date.map(|date| date.to_string()),
+                commit.export_firm,
+                counts.available,
+                counts.staged,
+                counts.held,
+                counts.duplicate,
+                counts.rejected,
+                counts.skipped,
+            ],
+        )?;
+        super::files::supersede(&transaction, commit.file.id, commit.run)?;
+        note_in_run(&transaction, commit)?;
+        note_manifest(&transaction, commit, now)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The commit of a replay, with the shape as it has become; argued as for [`Ledger::commit`].
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written; then nothing of it is.
+    pub fn commit_replay(
+        &self,
+        scratch: &Scratch<'_>,
+        commit: &Commit<'_>,
+        shape: &str,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let transaction = Transaction::new_unchecked(scratch.connection, rusqlite::TransactionBehavior::Immediate)?;
+        let file = commit.file.id.0;
+        transaction.execute("DELETE FROM main.unplaced WHERE file = ?1", [file])?;
+        transaction.execute(
+            "DELETE FROM main.rejected WHERE file = ?1 AND ordinal IN (SELECT ordinal FROM scratch.accepted)",
+            [file],
+        )?;
+        take_items(&transaction, commit)?;
+        transaction.execute(
+            "INSERT INTO main.file_rule_sets SELECT ?1, max(position) + 1, ?2 FROM main.file_rule_sets WHERE file = ?1
+             HAVING NOT EXISTS (SELECT 1 FROM main.file_rule_sets WHERE file = ?1 AND rule_set = ?2)",
+            params![file, commit.rule_set.0],
+        )?;
+        let counts = commit.books.items;
+        transaction.execute(
+            "UPDATE files SET reason = NULL, staged = staged + ?2, held = ?3, duplicate = duplicate + ?4, rejected = ?5,
+             skipped = skipped + ?6, shape = ?7 WHERE id = ?1",
+            params![file, counts.staged, counts.held, counts.duplicate, counts.rejected, counts.skipped, shape],
+        )?;
+        transaction.execute("DELETE FROM main.replaying WHERE file = ?1", [file])?;
+        note_in_run(&transaction, commit)?;
+        note_manifest(&transaction, commit, now)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Records that a participant without a mailbox is seen otherwise by the rules in force, though still without one.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn reclassify(&self, file: FileId, person: &str, external: bool) -> Result<(), LedgerError> {
+        self.connection.execute(
+            "UPDATE unplaced SET external = ?3 WHERE file = ?1 AND person = ?2",
+            params![file.0, person, external],
+        )?;
+        Ok(())
+    }
+
+    /// Lists a committed export among those a replay looked at, its held and rejected items as they still are.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn note_unmoved(&self, file: &FileRow, run: RunId) -> Result<(), LedgerError> {
+        let (held, rejected) = (file.counts.held, file.counts.rejected);
+        self.connection.execute(
+            "INSERT INTO run_files VALUES (?1, (SELECT count(*) FROM run_files WHERE run = ?1), ?2, ?3, 'staged', NULL,
+             ?4, 0, ?5, 0, ?6, 0, 0, 0, 0, '[]', '[]')",
+            params![run.0, file.id.0, file.name, held + rejected, held, rejected],
+        )?;
+        Ok(())
+    }
+}
+
+/// Moves what the pass noted into the ledger, sorted, so that each page of the tree is touched once.
+fn take_items(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(), LedgerError> {
+    let file = commit.file.id.0;
+    // Items of other exports that this one's further participants released.
+    transaction.execute(
+        "UPDATE main.files SET held = held - found.n, staged = staged + found.n FROM (
+           SELECT i.file AS file, count(*) AS n FROM scratch.released r
+           JOIN main.items i ON i.time = r.time AND i.id = r.id WHERE i.held = 1 GROUP BY i.file) AS found
+         WHERE main.files.id = found.file AND main.files.id <> ?1",
+        [file],
+    )?;
+    transaction.execute_batch(
+        "UPDATE main.items SET held = 0 FROM scratch.released r WHERE main.items.time = r.time AND main.items.id = r.id",
+    )?;
+    transaction.execute(
+        "INSERT INTO main.items SELECT time, id, ?1, ordinal, held, participants FROM scratch.items ORDER BY time, id",
+        [file],
+    )?;
+    transaction.execute(
+        "INSERT OR IGNORE INTO main.namings
+         SELECT time, id, ?1, ordinal, participants FROM scratch.namings ORDER BY time, id",
+        [file],
+    )?;
+    transaction.execute_batch(
+        "INSERT OR IGNORE INTO main.message_keys SELECT day, key FROM scratch.message_keys ORDER BY day, key",
+    )?;
+    transaction.execute(
+        "INSERT INTO main.unplaced SELECT ?1, person, im_id, email, name, company, external, items, first_seen, last_seen
+         FROM scratch.unplaced",
+        [file],
+    )?;
+    Ok(())
+}
+
+/// The participants of ours without a mailbox that a pass noted, as the report's JSON.
+pub(super) fn unresolved_noted(connection: &Connection) -> Result<String, LedgerError> {
+    Ok(connection.query_row(
+        "SELECT json_group_array(json_object('im_id', im_id, 'email', email, 'name', name, 'items', items))
+         FROM (SELECT * FROM scratch.unplaced WHERE external = 0 ORDER BY items DESC, person)",
+        [],
+        |row| row.get(0),
+    )?)
+}
+
+fn note_in_run(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(), LedgerError> {
+    let unresolved = unresolved_noted(transaction)?;
+    let (counts, placements) = (commit.books.items, commit.books.placements);
+    transaction.execute(
+        "INSERT INTO run_files VALUES (?1, (SELECT count(*) FROM run_files WHERE run = ?1), ?2, ?3, 'staged', NULL,
+         ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
+        params![
+            commit.run.0,
+            commit.file.id.0,
+            commit.file.name,
+            counts.available,
+            counts.staged,
+            counts.held,
+            counts.duplicate,
+            counts.rejected,
+            counts.skipped,
+            placements.staged,
+            placements.existing,
+            commit.books.changed,
+            commit.unknown,
+            unresolved,
+        ],
+    )?;
+    Ok(())
+}
+
+fn note_manifest(transaction: &Transaction<'_>, commit: &Commit<'_>, now: Timestamp) -> Result<(), LedgerError> {
+    let manifest = &commit.manifest;
+    transaction.execute(
+        "INSERT INTO manifests (file, run, rule_set, name, sha256, entries, committed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![
+            commit.file.id.0,
+            commit.run.0,
+            commit.rule_set.0,
+            manifest.name,
+            manifest.sha256.0,
+            manifest.entries,
+            now.as_second(),
+        ],
+    )?;
+    Ok(())
+}

@@ -1,0 +1,240 @@
+//! The evidence: for each commit a file that says of every item what became of it, and where it was placed.
+//!
+//! A manifest is gzip (RFC 1952) over lines of JSON, so that an auditor reads it with `zcat`. It is durable before the
+//! commit that names it and its digest.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::path::PathBuf;
+
+use flate2::Compression;
+use flate2::read::GzDecoder;
+use flate2::write::GzEncoder;
+use serde::{Deserialize, Serialize};
+
+use super::{FileId, Ledger, LedgerError};
+use crate::digest::{Hasher, Sha256};
+use crate::durable::{AtPath, Disk, FileSystem, PathError};
+
+/// What became of one record, a line of the manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "lowercase")]
+pub enum Entry {
+    /// The manifest's first line.
+    Header {
+        /// The format of the lines that follow.
+        manifest: u32,
+        /// The export, as it was named.
+        name: String,
+        /// The export's ciphertext.
+        sha256: String,
+    },
+    /// An item placed in at least one mailbox.
+    Staged(Placed),
+    /// Copies of an item for participants who had none before: by replay, or because a re-issue names them.
+    Copied(Placed),
+    /// An item without a mailbox.
+    Held(Known),
+    /// An item that was known already.
+    Duplicate(Known),
+    /// An item before the initial date.
+    Skipped(Known),
+    /// A record that is no item.
+    Rejected {
+        /// Its place in the export.
+        n: u64,
+        /// Its line in the export.
+        line: u64,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An item that has a place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placed {
+    /// The item.
+    #[serde(flatten)]
+    pub item: Known,
+    /// The SHA-256 of the EML.
+    pub eml: String,
+    /// Whose folders it was placed in.
+    pub mailboxes: Vec<String>,
+}
+
+/// An item.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// Its place in the export, from 0.
+    pub n: u64,
+    /// Unix seconds.
+    pub time: i64,
+    /// The item id.
+    pub id: String,
+}
+
+/// The digest passes through on the way to the disk.
+#[derive(Debug)]
+struct Hashed {
+    file: BufWriter<File>,
+    hasher: Hasher,
+}
+
+impl Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// A manifest being written, under a hidden name.
+#[derive(Debug)]
+pub struct Writer {
+    lines: GzEncoder<Hashed>,
+    folder: PathBuf,
+    hidden: String,
+    entries: u64,
+    line: Vec<u8>,
+}
+
+/// A manifest that is whole and durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Its name in the manifests' folder.
+    pub name: String,
+    /// Of the file as it lies there.
+    pub sha256: Sha256,
+    /// Lines, without the header.
+    pub entries: u64,
+}
+
+impl Writer {
+    /// Begins the manifest of an export.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn begin(folder: PathBuf, name: &str, sha256: Sha256) -> Result<Self, PathError> {
+        let hidden = ".manifest.tmp".to_owned();
+        let path = folder.join(&hidden);
+        Disk.unlink(&Disk::open(&folder)?, &hidden).at(&path)?;
+        let file = File::options().write(true).create_new(true).open(&path).at(&path)?;
+        let hashed = Hashed { file: BufWriter::with_capacity(1 << 16, file), hasher: Hasher::default() };
+        // The level is speed's: what is left to squeeze out of digests is little.
+        let lines = GzEncoder::new(hashed, Compression::new(1));
+        let mut writer = Self { lines, folder, hidden, entries: 0, line: Vec::new() };
+        writer.write(&Entry::Header { manifest: 1, name: name.to_owned(), sha256: sha256.to_string() })?;
+        Ok(writer)
+    }
+
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn write(&mut self, entry: &Entry) -> Result<(), PathError> {
+        self.line.clear();
+        let written = serde_json::to_writer(&mut self.line, entry).map_err(io::Error::from).and_then(|()| {
+            self.line.push(b'\n');
+            self.lines.write_all(&self.line)
+        });
+        self.entries += u64::from(!matches!(entry, Entry::Header { .. }));
+        written.at(self.folder.join(&self.hidden))
+    }
+
+    /// Makes it durable under its name, which `stem` makes the same again after a crash.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn finish(self, stem: &str) -> Result<Finished, PathError> {
+        let path = self.folder.join(&self.hidden);
+        let Hashed { file, hasher } = self.lines.finish().at(&path)?;
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error).at(&path)?;
+        file.sync_all().at(&path)?;
+        let name = format!("{stem}.jsonl.gz");
+        let folder = Disk::open(&self.folder)?;
+        Disk.rename_over(&folder, &self.hidden, &folder, &name).at(&path)?;
+        Disk.sync_folder(&folder).at(&self.folder)?;
+        Ok(Finished { name, sha256: hasher.finish(), entries: self.entries })
+    }
+}
+
+/// A manifest that the ledger names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its place in the order of commits.
+    pub seq: i64,
+    /// Whose.
+    pub file: FileId,
+    /// As it lies there.
+    pub finished: Finished,
+}
+
+impl Recorded {
+    /// Reads every line, the header included, and checks them against what was recorded.
+    ///
+    /// # Errors
+    /// Where the file is gone, was changed, or the visitor fails.
+    pub fn read<E: From<LedgerError>>(
+        &self,
+        ledger: &Ledger,
+        mut visit: impl FnMut(Entry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let path = ledger.manifests().join(&self.finished.name);
+        let damaged = |what: &str| LedgerError::Damaged(format!("manifest {} {what}", path.display()));
+        let bytes = digest_of(&path).map_err(LedgerError::from)?;
+        if bytes != self.finished.sha256 {
+            return Err(damaged("is not what was committed").into());
+        }
+        let file = File::open(&path).at(&path).map_err(LedgerError::from)?;
+        for line in BufReader::new(GzDecoder::new(file)).lines() {
+            let line = line.at(&path).map_err(LedgerError::from)?;
+            visit(serde_json::from_str(&line).map_err(|_| damaged("has a line that cannot be read"))?)?;
+        }
+        Ok(())
+    }
+}
+
+/// The SHA-256 of a file, read in pieces.
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn digest_of(path: &std::path::Path) -> Result<Sha256, PathError> {
+    let mut file = File::open(path).at(path)?;
+    let mut hasher = Hasher::default();
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece).at(path)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&piece[..read]),
+        }
+    }
+}
+
+impl Ledger {
+    /// The manifests in the order of their commits; of one export only, if asked.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn recorded_manifests(&self, of: Option<FileId>) -> Result<Vec<Recorded>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT seq, file, name, sha256, entries FROM manifests WHERE ?1 IS NULL OR file = ?1 ORDER BY seq",
+        )?;
+        let rows = statement.query_map([of.map(|file| file.0)], |row| {
+            let finished = Finished { name: row.get(2)?, sha256: Sha256(row.get(3)?), entries: row.get(4)? };
+            Ok(Recorded { seq: row.get(0)?, file: FileId(row.get(1)?), finished })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+impl Placed {
+    /// The file name of the item's EML (contract 7): the sub-seconds that the ledger leaves out are not in it either.
+    pub fn name(&self) -> String {
+        let time = jiff::Timestamp::from_second(self.item.time).unwrap_or_default();
+        format!("{}-{}.eml", time.strftime("%Y%m%dT%H%M%SZ"), self.item.id)
+    }
+}

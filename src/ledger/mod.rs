@@ -1,0 +1,161 @@
+//! What was done, for ever: the one room that knows SQL.
+//!
+//! The ledger is an SQLite database in WAL mode with `synchronous=FULL`, so that a transaction that returned has
+//! survived a power cut. It commits last: what it says stands in staging stood there, durably, before it said so; and
+//! it commits before anything is deleted. Beside it lie the encrypted originals and, for each commit, a manifest.
+
+mod commit;
+mod contested;
+mod files;
+pub mod manifest;
+mod originals;
+mod questions;
+mod runs;
+mod schema;
+mod scratch;
+mod shapes;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+pub use commit::{Commit, RejectedRow, Unplaced};
+pub use contested::Named;
+pub use files::{FileId, FileRow, FileState, Held, Origin, ReceivedFile, Sighting};
+pub use questions::{FileReport, RunReport, StateNow, UnplacedPerson};
+pub use runs::{Outcome, RunId};
+pub use scratch::{Arrival, Scratch, Verdict};
+pub use shapes::{RuleSetId, StoredRules};
+
+use crate::durable::{self, Disk, PathError};
+
+/// Why the ledger could not answer or record.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// SQLite's word.
+    #[error("the ledger could not be read or written")]
+    Sql(#[from] rusqlite::Error),
+    /// A newer program has been here.
+    #[error(
+        "the ledger has schema {found}, this program knows {known}: it was written by a newer icechatd; install that \
+         version again, nothing was changed"
+    )]
+    Newer {
+        /// The database's schema.
+        found: usize,
+        /// The newest this program knows.
+        known: usize,
+    },
+    /// A file or folder beside the database.
+    #[error("a file of the ledger could not be used")]
+    File(#[from] PathError),
+    /// What is recorded does not make sense.
+    #[error("the ledger is damaged: {0}; keep the state folder as it is and restore the ledger from a backup")]
+    Damaged(String),
+}
+
+/// The ledger of one firm.
+#[derive(Debug)]
+pub struct Ledger {
+    connection: Connection,
+    folder: PathBuf,
+}
+
+/// Pages of cache, in KiB; the ledger's memory must not grow with its size.
+const CACHE_KIB: i32 = 8 * 1024;
+
+impl Ledger {
+    /// Opens the ledger in the state folder, making what is missing, for a verb that works.
+    ///
+    /// # Errors
+    /// Where a newer program wrote it, or the disk does not allow it.
+    pub fn open(folder: &Path) -> Result<Self, LedgerError> {
+        Disk::open_or_make(folder, 0o700)?;
+        for inner in ["originals", "manifests", "spool"] {
+            Disk::open_or_make(&folder.join(inner), 0o700)?;
+        }
+        let file = folder.join("ledger.db");
+        // SQLite would give it the umask's mode, and its journals the same; nobody else is to read it.
+        if !file.exists() {
+            durable::write_new(&file, 0o600, b"")?;
+        }
+        let mut connection = Connection::open(file)?;
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        prepare(&connection)?;
+        schema::migrate(&mut connection)?;
+        Ok(Self { connection, folder: folder.to_owned() })
+    }
+
+    /// Opens the ledger for a verb that only reads; `None` where nothing has been recorded yet.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn read(folder: &Path) -> Result<Option<Self>, LedgerError> {
+        let file = folder.join("ledger.db");
+        if !file.exists() {
+            return Ok(None);
+        }
+        let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        prepare(&connection)?;
+        if schema::version(&connection)? == 0 {
+            return Ok(None);
+        }
+        Ok(Some(Self { connection, folder: folder.to_owned() }))
+    }
+
+    /// The ledger as it is, or an empty one, of which nothing is kept: for a dry run.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn for_dry_run(folder: &Path) -> Result<Self, LedgerError> {
+        Disk::open_or_make(&folder.join("spool"), 0o700)?;
+        if Self::read(folder)?.is_none() {
+            return Ok(Self { folder: folder.to_owned(), ..Self::none()? });
+        }
+        // Opened for writing because the working tables are attached to it; nothing writes to the ledger itself.
+        let connection = Connection::open(folder.join("ledger.db"))?;
+        prepare(&connection)?;
+        Ok(Self { connection, folder: folder.to_owned() })
+    }
+
+    /// An empty ledger of which nothing is kept.
+    ///
+    /// # Errors
+    /// Where there is no memory for it.
+    pub fn none() -> Result<Self, LedgerError> {
+        let mut connection = Connection::open_in_memory()?;
+        prepare(&connection)?;
+        schema::migrate(&mut connection)?;
+        Ok(Self { connection, folder: PathBuf::new() })
+    }
+
+    /// Reads as the ledger is at one moment, whatever a run commits meanwhile.
+    ///
+    /// # Errors
+    /// Those of the reading.
+    pub fn at_one_moment<T>(&self, read: impl FnOnce() -> Result<T, LedgerError>) -> Result<T, LedgerError> {
+        let transaction = self.connection.unchecked_transaction()?;
+        let found = read();
+        transaction.finish()?;
+        found
+    }
+
+    /// Where downloads in flight lie.
+    pub fn spool(&self) -> PathBuf {
+        self.folder.join("spool")
+    }
+
+    /// Where manifests lie.
+    pub fn manifests(&self) -> PathBuf {
+        self.folder.join("manifests")
+    }
+}
+
+fn prepare(connection: &Connection) -> Result<(), LedgerError> {
+    connection.busy_timeout(std::time::Duration::from_secs(30))?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", "ON")?;
+    connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! The kept originals: where each lies, and which ones retention may remove.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use super::files::COLUMNS;
+use super::manifest::digest_of;
+use super::{FileId, FileRow, Ledger, LedgerError};
+use crate::digest::Sha256;
+use crate::durable::{AtPath, Disk, FileSystem};
+
+impl Ledger {
+    /// Where a file's encrypted original lies, or lay.
+    pub fn original(&self, sha256: Sha256) -> PathBuf {
+        self.folder.join("originals").join(original_name(sha256))
+    }
+
+    /// Opens a file's encrypted original; `None` where retention removed it.
+    ///
+    /// # Errors
+    /// Where it is there and cannot be opened.
+    pub fn open_original(&self, sha256: Sha256) -> Result<Option<File>, LedgerError> {
+        let path = self.original(sha256);
+        match File::open(&path) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).at(path).map_err(LedgerError::from),
+        }
+    }
+
+    /// Whether the kept original is damaged or gone, and not because nothing needs it any more.
+    pub(super) fn needs_original(&self, known: &FileRow) -> Result<bool, LedgerError> {
+        let is_whole = digest_of(&self.original(known.sha256)).is_ok_and(|digest| digest == known.sha256);
+        Ok(!is_whole && !self.original_removed(known.id)?)
+    }
+
+    /// Whether a committed file is older than retention allows and nothing needs its original any more (contract 4).
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn originals_to_remove(&self, committed_before: Timestamp) -> Result<Vec<FileRow>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT {COLUMNS} FROM files WHERE state = 'committed' AND committed < ?1 AND original_removed IS NULL
+             AND reason IS NULL
+             AND NOT EXISTS (SELECT 1 FROM items WHERE items.file = files.id AND items.held = 1)
+             AND NOT EXISTS (SELECT 1 FROM namings n JOIN items i ON i.time = n.time AND i.id = n.id
+                             WHERE n.file = files.id AND i.held = 1)
+             AND NOT EXISTS (SELECT 1 FROM rejected WHERE rejected.file = files.id)
+             AND NOT EXISTS (SELECT 1 FROM unplaced WHERE unplaced.file = files.id AND external = 0)
+             AND NOT EXISTS (SELECT 1 FROM replaying WHERE replaying.file = files.id)"
+        ))?;
+        let mut rows = statement.query([committed_before.as_second()])?;
+        let mut files = Vec::new();
+        while let Some(row) = rows.next()? {
+            files.push(FileRow::read(row)?);
+        }
+        Ok(files)
+    }
+
+    /// Removes an original that nothing needs any more. Recorded first: a row without a file says why, a missing file
+    /// without a row would be a loss.
+    ///
+    /// # Errors
+    /// Where the ledger or the disk refuse.
+    pub fn remove_original(&self, file: &FileRow, now: Timestamp) -> Result<(), LedgerError> {
+        self.connection
+            .execute("UPDATE files SET original_removed = ?2 WHERE id = ?1", params![file.id.0, now.as_second()])?;
+        let folder = self.folder.join("originals");
+        Disk.unlink(&Disk::open(&folder)?, &original_name(file.sha256)).at(folder)?;
+        Ok(())
+    }
+
+    /// Whether retention removed a file's original.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn original_removed(&self, id: FileId) -> Result<bool, LedgerError> {
+        let removed = self
+            .connection
+            .query_row("SELECT original_removed IS NOT NULL FROM files WHERE id = ?1", [id.0], |row| row.get(0))
+            .optional()?;
+        Ok(removed.unwrap_or(false))
+    }
+}
+
+/// A name of our own making: what the site called it is not a path here.
+pub(super) fn original_name(sha256: Sha256) -> String {
+    format!("{sha256}.pgp")
+}

@@ -1,0 +1,111 @@
+//! Runs: when one began, how it ended.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use super::{Ledger, LedgerError};
+
+/// A run's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunId(pub(super) i64);
+
+impl RunId {
+    /// A run that is not recorded.
+    pub fn none() -> Self {
+        Self(0)
+    }
+}
+
+/// How a run ended (contract 8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// All done, and nothing needs a person.
+    Complete,
+    /// Done, but something needs a person.
+    Attention,
+    /// Not done.
+    Failed,
+}
+
+impl Outcome {
+    /// The word in the report.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Attention => "attention",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl Ledger {
+    /// Records that a run begins; `at_site` if it asks the site, and not a person's files alone. Its name is its time, so that names sort; a second one within a second gets a number.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn begin_run(&self, verb: &str, at_site: bool, firm_code: &str, now: Timestamp) -> Result<RunId, LedgerError> {
+        // A run that never ended was killed; whoever comes next says so.
+        self.connection.execute(
+            "UPDATE runs SET finished = ?1, outcome = 'failed', error = 'the run was interrupted' WHERE finished IS NULL",
+            [now.as_second()],
+        )?;
+        let stem = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let taken: i64 = self.connection.query_row(
+            "SELECT count(*) FROM runs WHERE name = ?1 OR name GLOB ?1 || '-*'",
+            [&stem],
+            |row| row.get(0),
+        )?;
+        let name = if taken == 0 { stem } else { format!("{stem}-{}", taken + 1) };
+        self.connection.execute(
+            "INSERT INTO runs (name, verb, at_site, firm_code, started, program, invoked_by)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![name, verb, at_site, firm_code, now.as_second(), crate::VERSION, invoked_by()],
+        )?;
+        Ok(RunId(self.connection.last_insert_rowid()))
+    }
+
+    /// Records how a run ended.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn finish_run(
+        &self,
+        run: RunId,
+        outcome: Outcome,
+        error: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        self.connection.execute(
+            "UPDATE runs SET finished = ?2, outcome = ?3, error = ?4 WHERE id = ?1",
+            params![run.0, now.as_second(), outcome.as_str(), error],
+        )?;
+        Ok(())
+    }
+
+    /// The name of a run, as the report shows it.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn run_name(&self, run: RunId) -> Result<String, LedgerError> {
+        Ok(self.connection.query_row("SELECT name FROM runs WHERE id = ?1", [run.0], |row| row.get(0))?)
+    }
+
+    /// When the ledger's first run began: exports are expected from that day on.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn first_run(&self) -> Result<Option<Timestamp>, LedgerError> {
+        let seconds: Option<i64> =
+            self.connection.query_row("SELECT min(started) FROM runs", [], |row| row.get(0)).optional()?.flatten();
+        Ok(seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()))
+    }
+}
+
+/// Who started this program, for the record: the user behind `sudo` where there is one.
+fn invoked_by() -> String {
+    ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+}

@@ -1,0 +1,330 @@
+//! What one pass over an export notes before the commit, in a database of its own that nobody will miss: memory stays
+//! constant in the export's size, and the ledger itself is locked for writing only for the commit.
+
+use std::cell::Cell;
+use std::path::PathBuf;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::{Ledger, LedgerError, RejectedRow, Unplaced};
+use crate::digest::ItemId;
+
+const TABLES: &str = "
+CREATE TABLE scratch.items (
+  time INTEGER, id BLOB, ordinal INTEGER, held INTEGER, participants BLOB, export INTEGER,
+  PRIMARY KEY (time, id)) WITHOUT ROWID;
+CREATE TABLE scratch.namings (
+  time INTEGER, id BLOB, ordinal INTEGER, participants BLOB, PRIMARY KEY (time, id, ordinal)) WITHOUT ROWID;
+CREATE TABLE scratch.message_keys (day INTEGER, key INTEGER, PRIMARY KEY (day, key)) WITHOUT ROWID;
+CREATE TABLE scratch.equals (id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
+CREATE TABLE scratch.released (time INTEGER, id BLOB, PRIMARY KEY (time, id)) WITHOUT ROWID;
+CREATE TABLE scratch.accepted (ordinal INTEGER PRIMARY KEY);
+CREATE TABLE scratch.rejected (ordinal INTEGER PRIMARY KEY, line INTEGER, kind TEXT, reason TEXT);
+CREATE TABLE scratch.unplaced (
+  person TEXT PRIMARY KEY, im_id TEXT, email TEXT, name TEXT, company TEXT, external INTEGER, items INTEGER,
+  first_seen INTEGER, last_seen INTEGER) WITHOUT ROWID;
+CREATE TABLE scratch.contested (time INTEGER, id BLOB, PRIMARY KEY (time, id)) WITHOUT ROWID;
+CREATE TABLE scratch.named (time INTEGER, id BLOB, person TEXT, PRIMARY KEY (time, id, person)) WITHOUT ROWID;
+CREATE TABLE scratch.has (time INTEGER, id BLOB, mailbox TEXT, PRIMARY KEY (time, id, mailbox)) WITHOUT ROWID;
+";
+
+const NAMES: &[&str] = &[
+    "items",
+    "namings",
+    "message_keys",
+    "equals",
+    "released",
+    "accepted",
+    "rejected",
+    "unplaced",
+    "contested",
+    "named",
+    "has",
+];
+
+/// An item as the ledger knows it, on its way in.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival {
+    /// Unix seconds.
+    pub time: i64,
+    /// Its id.
+    pub id: ItemId,
+    /// Its place among the export's items and rejected records, from 0.
+    pub ordinal: u64,
+    /// A digest of its participants.
+    pub participants: [u8; 16],
+    /// A hash of its room and MessageID, where it has one.
+    pub message_key: Option<u64>,
+}
+
+/// What an arriving item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Not known yet.
+    New {
+        /// Its room and MessageID are known with another id.
+        changed: bool,
+    },
+    /// Known already.
+    Duplicate {
+        /// It names participants in a combination not seen before.
+        naming: bool,
+    },
+}
+
+/// The working tables of one run.
+#[derive(Debug)]
+pub struct Scratch<'l> {
+    pub(super) connection: &'l Connection,
+    path: PathBuf,
+    /// Which export of a dry run the tables are for.
+    pub(super) export: Cell<i64>,
+}
+
+impl Ledger {
+    /// Opens fresh working tables in the spool.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn scratch(&self) -> Result<Scratch<'_>, LedgerError> {
+        let path = self.spool().join("scratch.db");
+        let _ = std::fs::remove_file(&path);
+        let connection = &self.connection;
+        connection.execute("ATTACH ?1 AS scratch", [path.to_string_lossy()])?;
+        let scratch = Scratch { connection, path, export: Cell::new(0) };
+        // Nobody reads it after a crash, so it pays for no durability.
+        connection.execute_batch(
+            "PRAGMA scratch.journal_mode = OFF; PRAGMA scratch.synchronous = OFF; PRAGMA scratch.cache_size = -8192;",
+        )?;
+        connection.execute_batch(TABLES)?;
+        Ok(scratch)
+    }
+}
+
+impl Drop for Scratch<'_> {
+    fn drop(&mut self) {
+        // Best effort: the next run clears the spool before anything else.
+        let _ = self.connection.execute_batch("ROLLBACK");
+        self.connection.flush_prepared_statement_cache();
+        let _ = self.connection.execute_batch("DETACH scratch");
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Scratch<'_> {
+    /// Forgets everything: the next export begins.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn clear(&self) -> Result<(), LedgerError> {
+        for name in NAMES {
+            self.connection.execute_batch(&format!("DELETE FROM scratch.{name}"))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what belongs to one export only, so that the next one of a dry run still meets this one's items. The copies
+    /// that the next one's further recipients of those would get are not foreseen: nothing says whom this one named.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn next_of_dry_run(&self) -> Result<(), LedgerError> {
+        for name in NAMES.iter().filter(|name| !matches!(**name, "items" | "message_keys")) {
+            self.connection.execute_batch(&format!("DELETE FROM scratch.{name}"))?;
+        }
+        self.export.set(self.export.get() + 1);
+        Ok(())
+    }
+
+    /// A pass over an export begins: equal items are counted from its start.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn begin_pass(&self) -> Result<(), LedgerError> {
+        Ok(self.connection.execute_batch("DELETE FROM scratch.equals")?)
+    }
+
+    /// Runs a round of calls as one transaction of the working tables; a call by itself would pay for one each.
+    ///
+    /// # Errors
+    /// Those of the calls.
+    pub fn round<T, E: From<LedgerError>>(&self, calls: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.connection.execute_batch("BEGIN").map_err(LedgerError::from)?;
+        let result = calls();
+        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
+        self.connection.execute_batch(end).map_err(LedgerError::from)?;
+        result
+    }
+
+    /// How many items equal to this one, MessageID absent, came before it in this export.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn equal_before(&self, id: ItemId) -> Result<u32, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "INSERT INTO scratch.equals VALUES (?1, 1) ON CONFLICT DO UPDATE SET number = number + 1
+             RETURNING number - 1",
+        )?;
+        Ok(statement.query_row([id.0], |row| row.get(0))?)
+    }
+
+    /// Takes an item in and says what it is.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read or the disk refuses.
+    pub fn admit(&self, arrival: &Arrival) -> Result<Verdict, LedgerError> {
+        if let Some(known) = self.participants_of(arrival)? {
+            let naming = known != arrival.participants && !self.named_before(arrival)?;
+            if naming {
+                let sql = "INSERT OR IGNORE INTO scratch.namings VALUES (?1, ?2, ?3, ?4)";
+                let row = params![arrival.time, arrival.id.0, arrival.ordinal, arrival.participants];
+                self.connection.prepare_cached(sql)?.execute(row)?;
+            }
+            return Ok(Verdict::Duplicate { naming });
+        }
+        let sql = "INSERT INTO scratch.items VALUES (?1, ?2, ?3, 0, ?4, ?5)";
+        let row = params![arrival.time, arrival.id.0, arrival.ordinal, arrival.participants, self.export.get()];
+        self.connection.prepare_cached(sql)?.execute(row)?;
+        let changed = arrival.message_key.map_or(Ok(false), |key| self.take_key(arrival.time, key))?;
+        Ok(Verdict::New { changed })
+    }
+
+    fn participants_of(&self, arrival: &Arrival) -> Result<Option<[u8; 16]>, LedgerError> {
+        for sql in [
+            "SELECT participants FROM main.items WHERE time = ?1 AND id = ?2",
+            "SELECT participants FROM scratch.items WHERE time = ?1 AND id = ?2",
+        ] {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            let known = statement.query_row(params![arrival.time, arrival.id.0], |row| row.get(0)).optional()?;
+            if known.is_some() {
+                return Ok(known);
+            }
+        }
+        Ok(None)
+    }
+
+    fn named_before(&self, arrival: &Arrival) -> Result<bool, LedgerError> {
+        let mut statement = self.connection.prepare_cached(
+            "SELECT 1 FROM main.namings WHERE time = ?1 AND id = ?2 AND participants = ?3
+             UNION ALL SELECT 1 FROM scratch.namings WHERE time = ?1 AND id = ?2 AND participants = ?3",
+        )?;
+        Ok(statement.exists(params![arrival.time, arrival.id.0, arrival.participants])?)
+    }
+
+    /// Notes a message's key; whether it was taken on that day or one beside it. (A correction may move a message over
+    /// midnight; the same id weeks later is a vendor counting from 1 again.)
+    fn take_key(&self, time: i64, key: u64) -> Result<bool, LedgerError> {
+        let day = time.div_euclid(86_400);
+        let key = key.cast_signed();
+        let mut taken = false;
+        for sql in [
+            "SELECT 1 FROM main.message_keys WHERE day = ?1 AND key = ?2",
+            "SELECT 1 FROM scratch.message_keys WHERE day = ?1 AND key = ?2",
+        ] {
+            let mut statement = self.connection.prepare_cached(sql)?;
+            for near in [day - 1, day, day + 1] {
+                taken = taken || statement.exists([near, key])?;
+            }
+        }
+        let sql = "INSERT OR IGNORE INTO scratch.message_keys VALUES (?1, ?2)";
+        self.connection.prepare_cached(sql)?.execute([day, key])?;
+        Ok(taken)
+    }
+
+    /// Marks an item taken in by this pass as held.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn hold_item(&self, time: i64, id: ItemId) -> Result<(), LedgerError> {
+        let sql = "UPDATE scratch.items SET held = 1 WHERE time = ?1 AND id = ?2";
+        self.connection.prepare_cached(sql)?.execute(params![time, id.0])?;
+        Ok(())
+    }
+
+    /// Marks an item that was held as placed at last, whichever pass took it in. Whether it was not marked yet.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn release_item(&self, time: i64, id: ItemId) -> Result<bool, LedgerError> {
+        let sql = "INSERT OR IGNORE INTO scratch.released VALUES (?1, ?2)";
+        let newly = self.connection.prepare_cached(sql)?.execute(params![time, id.0])? == 1;
+        let sql = "UPDATE scratch.items SET held = 0 WHERE time = ?1 AND id = ?2";
+        self.connection.prepare_cached(sql)?.execute(params![time, id.0])?;
+        Ok(newly)
+    }
+
+    /// Notes a record that did not become an item.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn reject(&self, ordinal: u64, line: u64, kind: &str, reason: &str) -> Result<(), LedgerError> {
+        let sql = "INSERT INTO scratch.rejected VALUES (?1, ?2, ?3, ?4)";
+        self.connection.prepare_cached(sql)?.execute(params![ordinal, line, kind, reason])?;
+        Ok(())
+    }
+
+    /// Notes that a record that was rejected before has become an item.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn accept(&self, ordinal: u64) -> Result<(), LedgerError> {
+        let sql = "INSERT OR IGNORE INTO scratch.accepted VALUES (?1)";
+        self.connection.prepare_cached(sql)?.execute([ordinal])?;
+        Ok(())
+    }
+
+    /// Adds participants without a mailbox, with the number of their items since the last call. Who is ours by one mention
+    /// is ours, with the company that made them so.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn add_unplaced(&self, person: &Unplaced) -> Result<(), LedgerError> {
+        let sql = "INSERT INTO scratch.unplaced VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+                   ON CONFLICT DO UPDATE SET items = items + excluded.items,
+                     company = iif(external > excluded.external, excluded.company, company),
+                     external = min(external, excluded.external),
+                     first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)";
+        self.connection.prepare_cached(sql)?.execute(params![
+            person.key,
+            person.im_id,
+            person.email,
+            person.name,
+            person.company,
+            person.external,
+            person.items,
+            person.first_seen,
+            person.last_seen,
+        ])?;
+        Ok(())
+    }
+
+    /// The participants of ours without a mailbox noted so far, as the report's JSON.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn unresolved(&self) -> Result<String, LedgerError> {
+        super::commit::unresolved_noted(self.connection)
+    }
+
+    /// The records noted so far that are no items.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn rejected(&self, file: &str) -> Result<Vec<RejectedRow>, LedgerError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT line, kind, reason FROM scratch.rejected ORDER BY ordinal")?;
+        let rows = statement.query_map([], |row| {
+            Ok(RejectedRow { file: file.to_owned(), line: row.get(0)?, kind: row.get(1)?, reason: row.get(2)? })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Whether this pass took the item in and found no mailbox for it.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn held_here(&self, time: i64, id: ItemId) -> Result<bool, LedgerError> {
+        let sql = "SELECT 1 FROM scratch.items WHERE time = ?1 AND id = ?2 AND held = 1 AND export = ?3";
+        Ok(self.connection.prepare_cached(sql)?.exists(params![time, id.0, self.export.get()])?)
+    }
+}

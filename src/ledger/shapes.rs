@@ -1,0 +1,192 @@
+//! What shapes an export's bytes and placements, kept once for each content: profiles, mappings, mailbox lists.
+
+use std::io::{Read, Write};
+
+use flate2::Compression;
+use flate2::read::DeflateDecoder;
+use flate2::write::DeflateEncoder;
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, params};
+
+use super::{FileId, Ledger, LedgerError};
+use crate::digest::{Hasher, Sha256};
+
+/// A rule set's row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleSetId(pub(super) i64);
+
+impl RuleSetId {
+    /// A rule set that is not recorded.
+    pub fn none() -> Self {
+        Self(0)
+    }
+}
+
+/// A rule set as it is kept: the canonical forms, which this room does not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredRules {
+    /// The mapping.
+    pub mapping: Vec<u8>,
+    /// The mailbox list, where there was one.
+    pub list: Option<Vec<u8>>,
+    /// Domains, companies and `automatic`, as JSON.
+    pub settings: String,
+}
+
+impl StoredRules {
+    /// What two equal rule sets have in common.
+    pub fn digest(&self) -> Sha256 {
+        let mut hasher = Hasher::default();
+        hasher.field(&self.mapping);
+        hasher.field(if self.list.is_some() { b"list" } else { b"none" });
+        hasher.field(self.list.as_deref().unwrap_or_default());
+        hasher.field(self.settings.as_bytes());
+        hasher.finish()
+    }
+}
+
+impl Ledger {
+    /// Keeps a text that shapes exports; its digest is its name.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn keep_shape(&self, kind: &str, bytes: &[u8]) -> Result<Sha256, LedgerError> {
+        let digest = Sha256::of(bytes);
+        let known = self
+            .connection
+            .query_row("SELECT 1 FROM shapes WHERE digest = ?1", [digest.0], |_| Ok(()))
+            .optional()?
+            .is_some();
+        if !known {
+            self.connection.execute(
+                "INSERT INTO shapes (digest, kind, deflated) VALUES (?1, ?2, ?3)",
+                params![digest.0, kind, deflate(bytes)],
+            )?;
+        }
+        Ok(digest)
+    }
+
+    /// A text that was kept.
+    ///
+    /// # Errors
+    /// Where it is not there, or not what was kept.
+    pub fn shape(&self, digest: Sha256) -> Result<Vec<u8>, LedgerError> {
+        let deflated: Vec<u8> =
+            self.connection.query_row("SELECT deflated FROM shapes WHERE digest = ?1", [digest.0], |row| row.get(0))?;
+        let mut bytes = Vec::new();
+        let inflated = DeflateDecoder::new(deflated.as_slice()).read_to_end(&mut bytes);
+        if inflated.is_err() || Sha256::of(&bytes) != digest {
+            return Err(LedgerError::Damaged(format!(
+                "a kept profile, mapping or list ({digest}) is not what was kept"
+            )));
+        }
+        Ok(bytes)
+    }
+
+    /// Keeps a rule set, once for each content.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn keep_rules(&self, rules: &StoredRules, now: Timestamp) -> Result<RuleSetId, LedgerError> {
+        let digest = rules.digest();
+        let known = self
+            .connection
+            .query_row("SELECT id FROM rule_sets WHERE digest = ?1", [digest.0], |row| row.get(0))
+            .optional()?;
+        if let Some(id) = known {
+            return Ok(RuleSetId(id));
+        }
+        let mapping = self.keep_shape("mapping", &rules.mapping)?;
+        let list = rules.list.as_ref().map(|list| self.keep_shape("list", list)).transpose()?;
+        self.connection.execute(
+            "INSERT INTO rule_sets (digest, mapping, list, settings, first_used) VALUES (?1, ?2, ?3, ?4, ?5)",
+            params![digest.0, mapping.0, list.map(|list| list.0), rules.settings, now.as_second()],
+        )?;
+        Ok(RuleSetId(self.connection.last_insert_rowid()))
+    }
+
+    /// A rule set that was kept.
+    ///
+    /// # Errors
+    /// Where it is not there.
+    pub fn rules(&self, id: RuleSetId) -> Result<StoredRules, LedgerError> {
+        let (mapping, list, settings): ([u8; 32], Option<[u8; 32]>, String) = self.connection.query_row(
+            "SELECT mapping, list, settings FROM rule_sets WHERE id = ?1",
+            [id.0],
+            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+        )?;
+        let list = list.map(|digest| self.shape(Sha256(digest))).transpose()?;
+        Ok(StoredRules { mapping: self.shape(Sha256(mapping))?, list, settings })
+    }
+
+    /// The rule sets applied to a file, in order.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn rules_of(&self, file: FileId) -> Result<Vec<RuleSetId>, LedgerError> {
+        let mut statement =
+            self.connection.prepare_cached("SELECT rule_set FROM file_rule_sets WHERE file = ?1 ORDER BY position")?;
+        let ids = statement.query_map([file.0], |row| row.get(0).map(RuleSetId))?.collect::<Result<_, _>>()?;
+        Ok(ids)
+    }
+
+    /// The last good mapping or list (`kind`), which stays in force across restarts.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn in_force(&self, kind: &str) -> Result<Option<Vec<u8>>, LedgerError> {
+        let digest: Option<[u8; 32]> = self
+            .connection
+            .query_row("SELECT digest FROM in_force WHERE kind = ?1", [kind], |row| row.get(0))
+            .optional()?;
+        digest.map(|digest| self.shape(Sha256(digest))).transpose()
+    }
+
+    /// Puts a good mapping or list in force. Whether it was not already.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn put_in_force(&self, kind: &str, bytes: &[u8], now: Timestamp) -> Result<bool, LedgerError> {
+        let digest = self.keep_shape(kind, bytes)?;
+        let changed = self.connection.execute(
+            "INSERT INTO in_force (kind, digest, since) VALUES (?1, ?2, ?3)
+             ON CONFLICT (kind) DO UPDATE SET digest = excluded.digest, since = excluded.since, replayed = 0
+             WHERE digest <> excluded.digest",
+            params![kind, digest.0, now.as_second()],
+        )?;
+        Ok(changed > 0)
+    }
+
+    /// Whether a mapping or list came into force under which nothing was replayed yet, and there is something to replay.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn replay_due(&self) -> Result<bool, LedgerError> {
+        let sql = "SELECT EXISTS (SELECT 1 FROM in_force WHERE replayed = 0) AND EXISTS (SELECT 1 FROM files)";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+    }
+
+    /// Notes that everything was replayed under these rules; another set that came into force meanwhile stays due.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn note_replayed(&self, rules: &StoredRules) -> Result<(), LedgerError> {
+        let list = rules.list.as_ref().map(|list| Sha256::of(list).0);
+        self.connection.execute(
+            "UPDATE in_force SET replayed = 1
+             WHERE replayed = 0
+             AND ((kind = 'mapping' AND digest = ?1) OR (kind = 'list' AND (?2 IS NULL OR digest = ?2)))",
+            params![Sha256::of(&rules.mapping).0, list],
+        )?;
+        Ok(())
+    }
+}
+
+fn deflate(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+    // Writing to memory cannot fail; an empty result would be noticed by the digest.
+    if encoder.write_all(bytes).is_err() {
+        return Vec::new();
+    }
+    encoder.finish().unwrap_or_default()
+}
