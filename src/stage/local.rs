@@ -1,0 +1,228 @@
+//! Staging in a folder of this machine: each EML is written once and hard-linked into each further mailbox.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{FOLDER, Placement, StageError, Target, in_parallel};
+use crate::books::Placements;
+use crate::decrypt::Authenticated;
+use crate::durable::{AtPath, Disk, FileSystem, Folder};
+use crate::resolve::Mailbox;
+
+/// Files are written here first; names that begin with a dot are not the importer's (contract 7).
+const HIDDEN: &str = ".incoming";
+/// The group that imports reads; nobody changes an EML (contract 7).
+const FILE_MODE: u32 = 0o440;
+const FOLDER_MODE: u32 = 0o750;
+/// Folders kept open. Half of the usual limit of open files: a firm has more mailboxes than that.
+const OPEN_FOLDERS: usize = 512;
+
+/// A staging folder on this machine.
+#[derive(Debug)]
+pub struct Local<F> {
+    fs: F,
+    path: PathBuf,
+    root: Folder,
+    hidden: Folder,
+    copies: bool,
+    workers: usize,
+    folders: Mutex<HashMap<Mailbox, Arc<Folder>>>,
+}
+
+impl Local<Disk> {
+    /// Opens the staging folder, making it where it is missing.
+    ///
+    /// # Errors
+    /// Where it cannot be made, opened or written.
+    pub fn open(path: &Path, copies: bool, workers: usize) -> Result<Self, StageError> {
+        Self::with(Disk, path, copies, workers)
+    }
+}
+
+impl<F: FileSystem> Local<F> {
+    /// As [`Local::open`], through another seam to the file system.
+    ///
+    /// # Errors
+    /// As [`Local::open`].
+    pub fn with(fs: F, path: &Path, copies: bool, workers: usize) -> Result<Self, StageError> {
+        let root = Disk::open_or_make(path, FOLDER_MODE)?;
+        fs.make_folder(&root, HIDDEN, 0o700).at(path.join(HIDDEN))?;
+        let hidden = fs.open_folder(&root, HIDDEN).at(path.join(HIDDEN))?;
+        let folders = Mutex::default();
+        Ok(Self { fs, path: path.to_owned(), root, hidden, copies, workers, folders })
+    }
+
+    /// Writes every file of the batch under a hidden name: once, or once for each mailbox.
+    fn write_hidden(&self, batch: &[Placement<'_>]) -> Result<(), StageError> {
+        for item in batch {
+            let times = if self.copies { item.mailboxes.len() } else { 1 };
+            for copy in 0..times {
+                let name = hidden_name(item.name, copy);
+                let written = self.fs.write_new(&self.hidden, &name, FILE_MODE, item.bytes);
+                written.at(self.path.join(HIDDEN).join(&name))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives every file of the batch its final names.
+    fn link_visible(&self, batch: &[Placement<'_>]) -> Result<Placements, StageError> {
+        let mut placements = Placements::default();
+        for item in batch {
+            for (index, mailbox) in item.mailboxes.iter().enumerate() {
+                let last = self.copies || index + 1 == item.mailboxes.len();
+                let source = hidden_name(item.name, if self.copies { index } else { 0 });
+                if self.link_into(mailbox, &source, last, item)? {
+                    placements.staged += 1;
+                } else {
+                    placements.existing += 1;
+                    if last {
+                        self.fs.unlink(&self.hidden, &source).at(self.path.join(HIDDEN).join(&source))?;
+                    }
+                }
+            }
+        }
+        Ok(placements)
+    }
+
+    /// Whether the name was not there yet.
+    fn link_into(&self, mailbox: &Mailbox, source: &str, last: bool, item: &Placement<'_>) -> Result<bool, StageError> {
+        let mut folder = self.folder(mailbox)?;
+        let mut linked = self.link(source, last, &folder, item);
+        if linked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+            // The importer removed the folder that was kept open: make it anew, once.
+            self.lock_folders().remove(mailbox);
+            folder = self.folder(mailbox)?;
+            linked = self.link(source, last, &folder, item);
+        }
+        match linked {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.compare(&folder, mailbox, item)?;
+                Ok(false)
+            }
+            Err(error) => Ok(Err(error).at(self.shown(mailbox, item.name))?),
+        }
+    }
+
+    /// The last name takes the hidden one's place, which saves removing it.
+    fn link(&self, source: &str, last: bool, folder: &Folder, item: &Placement<'_>) -> io::Result<()> {
+        let linked = if last {
+            self.fs.rename_new(&self.hidden, source, folder, item.name)
+        } else {
+            self.fs.link(&self.hidden, source, folder, item.name)
+        };
+        match linked {
+            Err(error) if no_links(&error) => {
+                self.copy_into(folder, item)?;
+                if last { self.fs.unlink(&self.hidden, source) } else { Ok(()) }
+            }
+            other => other,
+        }
+    }
+
+    /// Where a link is impossible (too many, another file system below the root, one without links), a copy of its own:
+    /// synced by itself, for the batch's sync may not reach there.
+    fn copy_into(&self, folder: &Folder, item: &Placement<'_>) -> io::Result<()> {
+        let hidden = format!(".{}.tmp", item.name);
+        self.fs.unlink(folder, &hidden)?;
+        self.fs.write_new(folder, &hidden, FILE_MODE, item.bytes)?;
+        self.fs.sync_file(folder, &hidden)?;
+        match self.fs.rename_new(folder, &hidden, folder, item.name) {
+            Ok(()) => self.fs.sync_folder(folder),
+            Err(error) => {
+                self.fs.unlink(folder, &hidden)?;
+                Err(error)
+            }
+        }
+    }
+
+    /// What stands must be what would have been placed: it was placed by a run that died before its commit.
+    fn compare(&self, folder: &Folder, mailbox: &Mailbox, item: &Placement<'_>) -> Result<(), StageError> {
+        let path = self.shown(mailbox, item.name);
+        let standing = match self.fs.read(folder, item.name, item.bytes.len() as u64) {
+            // The importer took it this instant: it had been placed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            read => read.at(&path)?,
+        };
+        if standing == item.bytes { Ok(()) } else { Err(StageError::Other { path: path.display().to_string() }) }
+    }
+
+    /// A mailbox's folder, opened component by component so that no link leads out of the root.
+    fn folder(&self, mailbox: &Mailbox) -> Result<Arc<Folder>, StageError> {
+        let mut folders = self.lock_folders();
+        if let Some(folder) = folders.get(mailbox) {
+            return Ok(Arc::clone(folder));
+        }
+        let shown = self.path.join(mailbox.as_str());
+        let make = |parent: &Folder, name: &str| {
+            self.fs.open_folder(parent, name).or_else(|error| {
+                if error.kind() != io::ErrorKind::NotFound {
+                    return Err(error);
+                }
+                self.fs.make_folder(parent, name, FOLDER_MODE)?;
+                self.fs.open_folder(parent, name)
+            })
+        };
+        let mailbox_folder = make(&self.root, mailbox.as_str()).at(&shown)?;
+        let folder = Arc::new(make(&mailbox_folder, FOLDER).at(shown.join(FOLDER))?);
+        if folders.len() >= OPEN_FOLDERS {
+            folders.clear();
+        }
+        folders.insert(mailbox.clone(), Arc::clone(&folder));
+        Ok(folder)
+    }
+
+    fn lock_folders(&self) -> std::sync::MutexGuard<'_, HashMap<Mailbox, Arc<Folder>>> {
+        self.folders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn shown(&self, mailbox: &Mailbox, name: &str) -> PathBuf {
+        self.path.join(mailbox.as_str()).join(FOLDER).join(name)
+    }
+}
+
+impl<F: FileSystem> Target for Local<F> {
+    fn clear(&self) -> Result<(), StageError> {
+        let path = self.path.join(HIDDEN);
+        for entry in std::fs::read_dir(&path).at(&path)? {
+            let entry = entry.at(&path)?;
+            if let Some(name) = entry.file_name().to_str() {
+                self.fs.unlink(&self.hidden, name).at(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Crash safety: between the two steps everything written is synced, so a final name never stands for less than
+    /// the whole file. A crash leaves hidden files, which [`Target::clear`] removes, and names that the next run finds
+    /// standing and compares.
+    fn stage(&self, batch: &[Placement<'_>], _proof: &Authenticated) -> Result<Placements, StageError> {
+        in_parallel(self.workers, batch, |part| self.write_hidden(part))?;
+        self.fs.sync_all(&self.root).at(&self.path)?;
+        let mut placements = Placements::default();
+        for part in in_parallel(self.workers, batch, |part| self.link_visible(part))? {
+            placements += part;
+        }
+        Ok(placements)
+    }
+
+    fn barrier(&self) -> Result<(), StageError> {
+        self.lock_folders().clear();
+        Ok(self.fs.sync_all(&self.root).at(&self.path)?)
+    }
+}
+
+fn hidden_name(name: &str, copy: usize) -> String {
+    format!("{name}.{copy}")
+}
+
+/// The errors by which a file system says that it cannot link this file there, though it may take a copy.
+fn no_links(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::XDEV, Errno::MLINK, Errno::PERM, Errno::OPNOTSUPP, Errno::NOSYS]
+        .iter()
+        .any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+}

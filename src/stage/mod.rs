@@ -1,0 +1,91 @@
+//! From bytes to what an importer may take: the targets items are staged in.
+//!
+//! A target takes batches and has a barrier. After [`Target::stage`] each item of the batch stands under its final name,
+//! whole and durable; after [`Target::barrier`] the names are durable as well. A target knows neither the ledger nor
+//! where the items come from, except that it asks for the proof that all of the export is authentic.
+
+pub mod local;
+
+use std::fmt;
+
+use crate::books::Placements;
+use crate::decrypt::Authenticated;
+use crate::durable::PathError;
+use crate::resolve::Mailbox;
+
+/// The folder in each mailbox (contract 7).
+pub const FOLDER: &str = "ICE Chat";
+
+/// One rendered item with the mailboxes it goes to.
+#[derive(Debug, Clone, Copy)]
+pub struct Placement<'a> {
+    /// The final name, one path component.
+    pub name: &'a str,
+    /// The EML.
+    pub bytes: &'a [u8],
+    /// Distinct, at least one.
+    pub mailboxes: &'a [Mailbox],
+}
+
+/// Why staging failed. Nothing is tried again within a run: what a failed sync leaves behind is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum StageError {
+    /// The file system refused.
+    #[error("staging could not be written")]
+    File(#[from] PathError),
+    /// Something else stands under an item's name.
+    #[error(
+        "{path} stands in staging with other content than this export gives it; find out who wrote it, move it away, \
+         and run again"
+    )]
+    Other {
+        /// Where.
+        path: String,
+    },
+}
+
+/// Where items are staged.
+pub trait Target: Send + Sync + fmt::Debug {
+    /// Removes what an interrupted run left under hidden names.
+    ///
+    /// # Errors
+    /// Where the target refuses.
+    fn clear(&self) -> Result<(), StageError>;
+
+    /// Places a batch. The proof is a parameter so that nothing can be staged of an export that did not verify whole.
+    ///
+    /// # Errors
+    /// Where the target refuses; then the run fails and its export stays in `staging`.
+    fn stage(&self, batch: &[Placement<'_>], proof: &Authenticated) -> Result<Placements, StageError>;
+
+    /// Returns when all that was staged is durable under its final names.
+    ///
+    /// # Errors
+    /// Where the target refuses; never tried again.
+    fn barrier(&self) -> Result<(), StageError>;
+}
+
+/// Does `work` to each part of a batch on as many threads, and adds up what they say. The first error counts.
+///
+/// # Errors
+/// Those of the work.
+pub fn in_parallel<T: Sync, R: Send, E: Send>(
+    workers: usize,
+    batch: &[T],
+    work: impl Fn(&[T]) -> Result<R, E> + Sync,
+) -> Result<Vec<R>, E> {
+    if batch.is_empty() {
+        return Ok(Vec::new());
+    }
+    let parts = batch.chunks(batch.len().div_ceil(workers.max(1)));
+    if parts.len() == 1 {
+        return work(batch).map(|result| vec![result]);
+    }
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = parts.map(|part| scope.spawn(|| work(part))).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect()
+    })
+}
