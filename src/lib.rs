@@ -6,7 +6,7 @@
 //! → resolved → `Eml` → staged, then committed in the ledger.
 //!
 //! # The rooms, in the order in which an export passes them
-//! - `ingest`: the pipeline, one run readable as a paragraph; the only room that knows all stages.
+//! - [`ingest`]: the pipeline, one run readable as a paragraph; the only room that knows all stages.
 //! - [`download`]: from the site's listing, or a local file, to a ciphertext in the spool.
 //! - [`decrypt`]: from ciphertext to plaintext, and the proof that it is authentic.
 //! - [`export`]: from plaintext to conversations, as a profile describes them.
@@ -15,8 +15,8 @@
 //! - [`stage`]: from bytes to files that an importer may take.
 //! - [`ledger`]: what was done, for ever.
 //!
-//! Around them: `cli` (one file for each verb), `daemon` and `schedule`, [`demo`], `check` and `verify`, [`keys`],
-//! `report` and `in_flight`, `inputs` (keys, profile, mapping and list as a run is given them), [`config`].
+//! Around them: [`cli`] (one file for each verb), [`daemon`] and [`schedule`], [`demo`], [`check`] and [`verify`], [`keys`],
+//! [`report`] and [`in_flight`], [`inputs`] (keys, profile, mapping and list as a run is given them), [`config`].
 //!
 //! Below them small rooms hold what several need and none owns: [`books`], [`digest`] and [`domain`] (values known
 //! everywhere), [`cause`], [`durable`] (the seam to the file system), [`exit_code`], [`lock`].
@@ -31,7 +31,10 @@
 
 pub mod books;
 pub mod cause;
+pub mod check;
+pub mod cli;
 pub mod config;
+pub mod daemon;
 pub mod decrypt;
 pub mod demo;
 pub mod digest;
@@ -41,11 +44,17 @@ pub mod durable;
 pub mod eml;
 pub mod exit_code;
 pub mod export;
+pub mod in_flight;
+pub mod ingest;
+pub mod inputs;
 pub mod keys;
 pub mod ledger;
 pub mod lock;
+pub mod report;
 pub mod resolve;
+pub mod schedule;
 pub mod stage;
+pub mod verify;
 
 /// What `--version` says: the package's version and the commit it was built from.
 pub const VERSION: &str = env!("ICECHATD_VERSION");

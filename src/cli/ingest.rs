@@ -1,0 +1,119 @@
+//! `ingest` and `replay`: one run now.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use jiff::Timestamp;
+use jiff::civil::Date;
+use serde_json::Value;
+
+use super::progress::Bars;
+use super::{Failure, output, stop};
+use crate::config::Config;
+use crate::exit_code::ExitCode;
+use crate::in_flight::{Step, Teller};
+use crate::ingest::{self, Finished, IngestError, Job, Options, Watch};
+use crate::inputs::{Inputs, RulesFrom};
+use crate::report;
+
+#[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
+pub(super) struct Arguments {
+    /// Download, decrypt, parse and resolve, but record and stage nothing; print what would happen
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Take held files up again, whatever held them
+    #[arg(long, conflicts_with = "dry_run")]
+    retry: bool,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+
+    /// Use the mapping and mailbox list in force, not the folder: for the daemon's own runs
+    #[arg(long, hide = true)]
+    in_force: bool,
+
+    /// Local exports, delivered by hand, instead of the site's
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ReplayArguments {
+    /// Only exports received on or after this day (in the schedule's time zone)
+    #[arg(long, value_name = "DATE")]
+    since: Option<Date>,
+
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
+
+    /// Use the mapping and mailbox list in force, not the folder: for the daemon's own runs
+    #[arg(long, hide = true)]
+    in_force: bool,
+}
+
+fn rules_from(in_force: bool) -> RulesFrom {
+    if in_force { RulesFrom::Force } else { RulesFrom::Folder }
+}
+
+pub(super) fn ingest(config: &Path, arguments: &Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
+    let options = Options {
+        dry_run: arguments.dry_run,
+        retry: arguments.retry,
+        files: arguments.files.clone(),
+        rules: rules_from(arguments.in_force),
+    };
+    let config = Config::load(config)?;
+    let finished = work(&config, &options, bars, ingest::run)?;
+    show(&finished, arguments.json)
+}
+
+pub(super) fn replay(config: &Path, arguments: &ReplayArguments, bars: &Bars) -> Result<ExitCode, Failure> {
+    let options = Options { rules: rules_from(arguments.in_force), ..Options::default() };
+    let config = Config::load(config)?;
+    let since = arguments.since.map(|date| start_of(&config, date)).transpose()?;
+    let finished = work(&config, &options, bars, |job| ingest::replay(job, since))?;
+    show(&finished, arguments.json)
+}
+
+fn start_of(config: &Config, date: Date) -> Result<Timestamp, Failure> {
+    let zoned = date.to_zoned(config.schedule.time_zone.clone());
+    Ok(zoned.map_err(|error| Failure::new(ExitCode::Usage, format!("--since {date}: {error}")))?.timestamp())
+}
+
+fn work(
+    config: &Config,
+    options: &Options,
+    bars: &Bars,
+    run: impl FnOnce(&Job<'_>) -> Result<Finished, IngestError>,
+) -> Result<Finished, Failure> {
+    let inputs = Inputs::read(config)?;
+    let (download, staging) = (bars.download(), bars.staging());
+    let state = &config.state.directory;
+    let download = Teller::new(state, Step::Download, &download);
+    let staging = Teller::new(state, Step::Staging, &staging);
+    let watch = Watch { download: &download, staging: &staging };
+    let stop = stop::on_signal();
+    Ok(run(&Job { config, inputs: &inputs, options, watch, stop: &stop, clock: Timestamp::now })?)
+}
+
+fn show(finished: &Finished, json: bool) -> Result<ExitCode, Failure> {
+    if json {
+        let mut facts = report::to_json(&finished.report);
+        facts["needs"] = serde_json::to_value(&finished.needs).unwrap_or(Value::Null);
+        output::print_json(&facts)?;
+    } else {
+        output::print(&report::to_text(&finished.report))?;
+        if !finished.needs.is_clear() {
+            output::print(&format!("\nneeds a person:\n{}", finished.needs))?;
+        }
+    }
+    match &finished.error {
+        Some(error) => Err(Failure::failed(error)),
+        None if finished.needs.is_clear() => Ok(ExitCode::Complete),
+        None => Ok(ExitCode::Attention),
+    }
+}

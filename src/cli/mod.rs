@@ -1,0 +1,166 @@
+//! The verbs (contract 1): one thin file each. Results go to standard output, everything else to standard error.
+
+mod check;
+mod demo;
+mod ingest;
+mod keys;
+mod mapping;
+mod output;
+mod profile;
+mod progress;
+mod report;
+mod run;
+mod status;
+mod stop;
+mod verify;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::cause::chain;
+use crate::config::ConfigError;
+use crate::exit_code::ExitCode;
+use crate::ingest::IngestError;
+use crate::lock::LockError;
+
+/// Where the configuration is unless `--config` says otherwise.
+const CONFIG: &str = "/etc/icechatd/config.toml";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "icechatd",
+    version = crate::VERSION,
+    about = "Archives a firm's ICE Chat: takes the encrypted exports from the SFTP site and stages every chat item as an \
+             EML in each participant's mailbox folder",
+    after_help = "Begin with `icechatd demo`, which needs nothing set up. Exit codes: 0 complete, 1 failed, 2 wrong usage, \
+                  3 done but something needs a person, 75 another instance is working, 78 configuration invalid."
+)]
+struct Arguments {
+    /// The configuration file
+    #[arg(short, long, global = true, value_name = "FILE", default_value = CONFIG)]
+    config: PathBuf,
+
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show the whole job with nothing set up: its own SFTP server, keys, mapping and export
+    Demo(demo::Arguments),
+    /// The daemon, for systemd: waits for the schedule and starts each run
+    Run(run::Arguments),
+    /// One run now: fetch, decrypt, resolve, stage, record
+    Ingest(ingest::Arguments),
+    /// Check everything a run needs: configuration, keys, host key, login, staging, mapping
+    Check(check::Arguments),
+    /// Make, show and hand out the SSH and PGP keys
+    #[command(subcommand)]
+    Keys(keys::Verb),
+    /// Validate mapping files, print an example, list who is missing
+    #[command(subcommand)]
+    Mapping(mapping::Verb),
+    /// The export profiles, and how well one fits an export
+    #[command(subcommand)]
+    Profile(profile::Verb),
+    /// On one screen: the daemon, a run in flight, the last run, what needs a person
+    Status(status::Arguments),
+    /// What a run did, file by file
+    Report(report::Arguments),
+    /// Stage what could not be placed before and now can
+    Replay(ingest::ReplayArguments),
+    /// Prove that ledger, manifests and kept originals agree, and compare what still stands in staging
+    Verify(verify::Arguments),
+}
+
+/// Why a verb did not do what it was asked, and the exit code that says so.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: ExitCode,
+    line: String,
+}
+
+impl Failure {
+    fn new(code: ExitCode, line: impl Into<String>) -> Self {
+        Self { code, line: line.into() }
+    }
+
+    /// Any error that has no exit code of its own.
+    fn failed(error: &dyn std::error::Error) -> Self {
+        Self::new(ExitCode::Failed, chain(error))
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(ExitCode::Config, chain(&error))
+    }
+}
+
+impl From<LockError> for Failure {
+    fn from(error: LockError) -> Self {
+        let code = if matches!(error, LockError::Busy(_)) { ExitCode::Busy } else { ExitCode::Failed };
+        Self::new(code, chain(&error))
+    }
+}
+
+impl From<IngestError> for Failure {
+    fn from(error: IngestError) -> Self {
+        match error {
+            IngestError::Lock(error) => error.into(),
+            error => Self::failed(&error),
+        }
+    }
+}
+
+macro_rules! plainly_failed {
+    ($($error:ty),+ $(,)?) => {$(
+        impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Self::failed(&error)
+            }
+        }
+    )+};
+}
+
+plainly_failed!(
+    crate::config::CredentialError,
+    crate::download::sftp::SiteError,
+    crate::durable::PathError,
+    crate::inputs::InputError,
+    crate::keys::KeysError,
+    crate::ledger::LedgerError,
+    crate::stage::StageError,
+    std::io::Error,
+);
+
+/// Runs the verb that the arguments name.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version come this way too; clap knows which stream each belongs to.
+            let _ = error.print();
+            return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Complete };
+        }
+    };
+    let bars = progress::start_logging();
+    let done = match arguments.verb {
+        Verb::Demo(demo) => demo::demo(&demo, &bars),
+        Verb::Run(run) => run::run(&arguments.config, &run),
+        Verb::Ingest(ingest) => ingest::ingest(&arguments.config, &ingest, &bars),
+        Verb::Check(check) => check::check(&arguments.config, &check),
+        Verb::Keys(verb) => keys::keys(&arguments.config, &verb),
+        Verb::Mapping(verb) => mapping::mapping(&arguments.config, &verb),
+        Verb::Profile(verb) => profile::profile(&arguments.config, &verb),
+        Verb::Status(status) => status::status(&arguments.config, &status),
+        Verb::Report(report) => report::report(&arguments.config, &report),
+        Verb::Replay(replay) => ingest::replay(&arguments.config, &replay, &bars),
+        Verb::Verify(verify) => verify::verify(&arguments.config, &verify),
+    };
+    done.unwrap_or_else(|failure| {
+        output::complain(&failure.line);
+        failure.code
+    })
+}

@@ -1,0 +1,110 @@
+//! What a person sees while a run works: bars on a terminal, log lines otherwise. Alone knows the bars' library.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tracing::info;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::download::Progress;
+
+/// The bars of this process, which log lines must not run into.
+#[derive(Debug, Clone)]
+pub(super) struct Bars {
+    all: MultiProgress,
+    on_terminal: bool,
+}
+
+/// Sends log lines to standard error, above the bars.
+pub(super) fn start_logging() -> Bars {
+    let on_terminal = io::stderr().is_terminal();
+    let target = if on_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bars = Bars { all: MultiProgress::with_draw_target(target), on_terminal };
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(bars.clone())
+        .with_ansi(on_terminal)
+        .with_target(false)
+        .with_max_level(tracing::Level::INFO);
+    // A second call, as tests make in one process, keeps the first subscriber.
+    let _ = tracing::subscriber::set_global_default(subscriber.finish());
+    bars
+}
+
+/// Writes one log line while the bars are out of the way.
+#[derive(Debug)]
+pub(super) struct Line {
+    all: MultiProgress,
+}
+
+impl Write for Line {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.all.suspend(|| io::stderr().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for Bars {
+    type Writer = Line;
+
+    fn make_writer(&'a self) -> Line {
+        Line { all: self.all.clone() }
+    }
+}
+
+impl Bars {
+    /// Bytes that come from the site.
+    pub(super) fn download(&self) -> Bar {
+        let style = "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";
+        Bar { bars: self.clone(), style, log: true, current: Mutex::default() }
+    }
+
+    /// Records that go to their places.
+    pub(super) fn staging(&self) -> Bar {
+        let style = "{msg} [{bar:30}] {human_pos}/{human_len} items {per_sec} {eta} left";
+        Bar { bars: self.clone(), style, log: false, current: Mutex::default() }
+    }
+}
+
+/// The progress of one kind of work, file after file.
+#[derive(Debug)]
+pub(super) struct Bar {
+    bars: Bars,
+    style: &'static str,
+    log: bool,
+    current: Mutex<Option<(ProgressBar, String, Instant)>>,
+}
+
+impl Progress for Bar {
+    fn begin(&self, name: &str, total: u64) {
+        let bar = self.bars.all.add(ProgressBar::new(total));
+        if let Ok(style) = ProgressStyle::with_template(self.style) {
+            bar.set_style(style);
+        }
+        bar.set_message(name.to_owned());
+        bar.enable_steady_tick(Duration::from_millis(200));
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((bar, name.to_owned(), Instant::now()));
+    }
+
+    fn advance(&self, amount: u64) {
+        if let Some((bar, ..)) = &*self.current.lock().unwrap_or_else(PoisonError::into_inner) {
+            bar.inc(amount);
+        }
+    }
+
+    fn end(&self) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some((bar, name, begun)) = current {
+            bar.finish_and_clear();
+            if self.log && !self.bars.on_terminal {
+                let seconds = begun.elapsed().as_secs_f64();
+                info!(file = name, bytes = bar.position(), seconds = format!("{seconds:.1}"), "downloaded");
+            }
+        }
+    }
+}

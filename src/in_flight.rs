@@ -1,0 +1,99 @@
+//! How far the run in flight is, for `status`: one small file in the state folder, written by the run and read by anybody.
+//!
+//! It proves nothing and survives nothing: whether a run works at all, the work lock says.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::download::Progress;
+
+/// In the state folder.
+const NAME: &str = "in-flight.json";
+/// Readers are people: the file is written no more often than this.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What is being done to an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Step {
+    /// It comes from the site; bytes are counted.
+    Download,
+    /// Its records go to their places; those are counted.
+    Staging,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InFlight {
+    /// The export.
+    pub file: String,
+    /// What is being done to it.
+    pub step: Step,
+    /// Bytes or records done.
+    pub done: u64,
+    /// Bytes or records in all.
+    pub total: u64,
+}
+
+impl InFlight {
+    /// What the last run that wrote here said last; to be believed only while the work lock is held.
+    pub fn read(state: &Path) -> Option<Self> {
+        serde_json::from_slice(&fs::read(state.join(NAME)).ok()?).ok()
+    }
+}
+
+/// Passes one step's progress on to whoever is shown, and tells readers of it.
+pub struct Teller<'a> {
+    state: PathBuf,
+    step: Step,
+    shown: &'a dyn Progress,
+    current: Mutex<Option<(InFlight, Instant)>>,
+}
+
+impl<'a> Teller<'a> {
+    /// Tells of `step` in the state folder.
+    pub fn new(state: &Path, step: Step, shown: &'a dyn Progress) -> Self {
+        // A run that was killed left its last word.
+        let _ = fs::remove_file(state.join(NAME));
+        Self { state: state.to_owned(), step, shown, current: Mutex::new(None) }
+    }
+
+    /// In one piece, but not durably: nobody misses it after a crash.
+    fn tell(&self, now: &InFlight) -> io::Result<()> {
+        let hidden = self.state.join(format!(".{NAME}"));
+        fs::write(&hidden, serde_json::to_vec(now)?)?;
+        fs::rename(hidden, self.state.join(NAME))
+    }
+}
+
+// A word that cannot be told, as on a full disk, must not end a run.
+impl Progress for Teller<'_> {
+    fn begin(&self, name: &str, total: u64) {
+        self.shown.begin(name, total);
+        let now = InFlight { file: name.to_owned(), step: self.step, done: 0, total };
+        let _ = self.tell(&now);
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = Some((now, Instant::now()));
+    }
+
+    fn advance(&self, amount: u64) {
+        self.shown.advance(amount);
+        if let Some((now, told)) = &mut *self.current.lock().unwrap_or_else(PoisonError::into_inner) {
+            now.done += amount;
+            if told.elapsed() >= PAUSE {
+                *told = Instant::now();
+                let _ = self.tell(now);
+            }
+        }
+    }
+
+    fn end(&self) {
+        self.shown.end();
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        let _ = fs::remove_file(self.state.join(NAME));
+    }
+}

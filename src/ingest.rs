@@ -1,0 +1,294 @@
+//! The pipeline: one run, readable as a paragraph. The only room that knows all stages.
+//!
+//! A run takes the work lock, finishes what an earlier run left half done, takes up again what was held for reasons that
+//! have changed, fetches what the site has that the ledger has not, and takes up each of those: survey, stage, commit.
+//! Then it removes what it may, at the site and among the originals, and says how things stand.
+
+mod contested;
+mod error;
+mod first;
+mod original;
+mod recorded;
+mod replay;
+mod session;
+mod shape;
+mod sources;
+mod stager;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use jiff::Timestamp;
+
+pub use self::error::IngestError;
+use self::recorded::circumstances;
+use self::session::{Session, remove_expired_originals, settle_replay};
+use crate::cause::chain;
+use crate::config::Config;
+use crate::decrypt::{Caps, Opener};
+use crate::digest::Sha256;
+use crate::download::Progress;
+use crate::durable::Disk;
+use crate::inputs::{self, Inputs, RulesFrom};
+use crate::ledger::{FileReport, FileState, Ledger, LedgerError, Outcome, RuleSetId, RunId, RunReport, Scratch};
+use crate::lock::Lock;
+use crate::report::{self, Needs};
+use crate::resolve::RuleSet;
+use crate::stage::local::Local;
+use crate::stage::{StageError, Target};
+
+/// What a person or the daemon asks of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Record and stage nothing.
+    pub dry_run: bool,
+    /// Take held files up again whatever held them.
+    pub retry: bool,
+    /// Local exports instead of the site's.
+    pub files: Vec<PathBuf>,
+    /// Where mapping and list come from.
+    pub rules: RulesFrom,
+}
+
+/// Who is shown how far a run has come.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// Bytes from the site.
+    pub download: &'a dyn Progress,
+    /// Records to their places.
+    pub staging: &'a dyn Progress,
+}
+
+/// One run's surroundings.
+pub struct Job<'a> {
+    /// The operator's settings.
+    pub config: &'a Config,
+    /// Keys and profile.
+    pub inputs: &'a Inputs,
+    /// What is asked.
+    pub options: &'a Options,
+    /// Who is shown.
+    pub watch: Watch<'a>,
+    /// Set to end the run at its next safe point.
+    pub stop: &'a AtomicBool,
+    /// What time it is.
+    pub clock: fn() -> Timestamp,
+}
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Finished {
+    /// File by file.
+    pub report: RunReport,
+    /// What needs a person after it.
+    pub needs: Needs,
+    /// Why it failed, if it did.
+    pub error: Option<IngestError>,
+}
+
+/// What every pass of one run needs.
+pub(crate) struct Tools<'a> {
+    config: &'a Config,
+    inputs: &'a Inputs,
+    ledger: &'a Ledger,
+    scratch: &'a Scratch<'a>,
+    /// None in a dry run.
+    target: Option<&'a dyn Target>,
+    watch: Watch<'a>,
+    stop: &'a AtomicBool,
+    clock: fn() -> Timestamp,
+    workers: usize,
+    run: RunId,
+    /// What a held file's fate depended on.
+    circumstances: Sha256,
+}
+
+impl<'a> Tools<'a> {
+    fn is_dry(&self) -> bool {
+        self.target.is_none()
+    }
+
+    fn opener(&self) -> Opener<'a> {
+        let limits = &self.config.limits;
+        Opener {
+            keys: &self.inputs.keys,
+            signers: self.inputs.signers.as_ref(),
+            caps: Caps { max_plaintext: limits.max_plaintext, max_ratio: limits.max_ratio },
+        }
+    }
+}
+
+/// One run, `ingest`. An export that had to be held is no failure; a run that failed after it was recorded says so in
+/// what it returns.
+///
+/// # Errors
+/// Where the run could not even be recorded: another one works, or state or staging folder cannot be used.
+pub fn run(job: &Job<'_>) -> Result<Finished, IngestError> {
+    in_run(job, "ingest", |tools, rules, rule_set| {
+        let mut session = Session { tools, rules, rule_set, touched: HashSet::new(), reports: Vec::new() };
+        if !tools.is_dry() {
+            session.finish_begun()?;
+            session.take_waiting(job.options.retry)?;
+        }
+        let trouble = if job.options.files.is_empty() {
+            session.take_from_site(job.options.retry)?
+        } else {
+            session.take_by_hand(&job.options.files, job.options.retry)?
+        };
+        if !tools.is_dry() {
+            remove_expired_originals(tools)?;
+        }
+        trouble.map_or(Ok(session.reports), Err)
+    })
+}
+
+/// One run, `replay`: only exports received on or after `since`, if asked.
+///
+/// # Errors
+/// As [`run`].
+pub fn replay(job: &Job<'_>, since: Option<Timestamp>) -> Result<Finished, IngestError> {
+    in_run(job, "replay", |tools, rules, rule_set| {
+        let mut session =
+            Session { tools, rules: Arc::clone(&rules), rule_set, touched: HashSet::new(), reports: Vec::new() };
+        session.finish_begun()?;
+        for file in tools.ledger.replayable(since)? {
+            if job.stop.load(Ordering::Relaxed) {
+                return Err(IngestError::Stopped);
+            }
+            let row = tools.ledger.file(file)?;
+            settle_replay(tools, &row, replay::replay(tools, &row, &rules, rule_set))?;
+        }
+        if since.is_none() {
+            tools.ledger.note_replayed(&inputs::to_stored(&rules))?;
+        }
+        Ok(session.reports)
+    })
+}
+
+type Reports = Vec<FileReport>;
+
+/// What every run does before and after its work.
+fn in_run(
+    job: &Job<'_>,
+    verb: &str,
+    work: impl FnOnce(&Tools<'_>, Arc<RuleSet>, RuleSetId) -> Result<Reports, IngestError>,
+) -> Result<Finished, IngestError> {
+    let state = &job.config.state.directory;
+    Disk::open_or_make(state, 0o700)?;
+    let _lock = Lock::take(&state.join("work.lock"))?;
+    let dry = job.options.dry_run;
+    let ledger = if dry { Ledger::for_dry_run(state)? } else { Ledger::open(state)? };
+    ledger.clear_spool()?;
+    let target = if dry { None } else { Some(open_target(job.config)?) };
+    let run = if dry {
+        RunId::none()
+    } else {
+        let at_site = verb == "ingest" && job.options.files.is_empty();
+        ledger.begin_run(verb, at_site, &job.config.site.firm_code, (job.clock)())?
+    };
+    let started = (job.clock)();
+    let worked = (|| {
+        let scratch = ledger.scratch()?;
+        let tools = tools(job, &ledger, &scratch, target.as_ref(), run);
+        let (rules, rule_set) = rules_of_run(&tools, job.options)?;
+        work(&tools, rules, rule_set)
+    })();
+    ledger.clear_spool()?;
+    if dry {
+        return dry_run_finished(job, &ledger, started, worked?);
+    }
+    finish(job, &ledger, run, worked.err())
+}
+
+fn tools<'a>(
+    job: &Job<'a>,
+    ledger: &'a Ledger,
+    scratch: &'a Scratch<'a>,
+    target: Option<&'a Local<Disk>>,
+    run: RunId,
+) -> Tools<'a> {
+    Tools {
+        config: job.config,
+        inputs: job.inputs,
+        ledger,
+        scratch,
+        target: target.map(|target| target as &dyn Target),
+        watch: job.watch,
+        stop: job.stop,
+        clock: job.clock,
+        workers: job.config.workers().get(),
+        run,
+        circumstances: circumstances(job),
+    }
+}
+
+fn open_target(config: &Config) -> Result<Local<Disk>, StageError> {
+    let target = Local::open(&config.staging.local, config.staging.copies, config.workers().get())?;
+    target.clear()?;
+    Ok(target)
+}
+
+/// Mapping, list and settings of this run, kept in the ledger before anything is placed by them.
+fn rules_of_run(tools: &Tools<'_>, options: &Options) -> Result<(Arc<RuleSet>, RuleSetId), IngestError> {
+    let now = (tools.clock)();
+    let rules = inputs::rules(tools.config, tools.ledger, options.rules)?;
+    if tools.is_dry() {
+        return Ok((Arc::new(rules), RuleSetId::none()));
+    }
+    let stored = inputs::to_stored(&rules);
+    if options.rules == RulesFrom::Folder {
+        tools.ledger.put_in_force("mapping", &stored.mapping, now)?;
+        if let Some(list) = &stored.list {
+            tools.ledger.put_in_force("list", list, now)?;
+        }
+    }
+    let ledger = tools.ledger;
+    if ledger.files_in(FileState::Staging)?.is_empty() && ledger.replayable(None)?.is_empty() {
+        // There is nothing that a replay could move; what this run takes is placed under these rules anyway.
+        ledger.note_replayed(&stored)?;
+    }
+    let rule_set = tools.ledger.keep_rules(&stored, now)?;
+    Ok((Arc::new(rules), rule_set))
+}
+
+fn finish(job: &Job<'_>, ledger: &Ledger, run: RunId, error: Option<IngestError>) -> Result<Finished, IngestError> {
+    let now = (job.clock)();
+    let needs = report::needs(ledger, job.config, now)?;
+    let outcome = match &error {
+        Some(_) => Outcome::Failed,
+        None if needs.is_clear() => Outcome::Complete,
+        None => Outcome::Attention,
+    };
+    ledger.finish_run(run, outcome, error.as_ref().map(|error| chain(error)).as_deref(), now)?;
+    let name = ledger.run_name(run)?;
+    let report =
+        ledger.run_report(Some(&name))?.ok_or_else(|| LedgerError::Damaged(format!("run {name} is not there")))?;
+    Ok(Finished { report, needs, error })
+}
+
+fn dry_run_finished(
+    job: &Job<'_>,
+    ledger: &Ledger,
+    started: Timestamp,
+    files: Reports,
+) -> Result<Finished, IngestError> {
+    let now = (job.clock)();
+    let mut needs = report::needs(ledger, job.config, now)?;
+    for file in &files {
+        needs.add_foreseen(file);
+    }
+    let outcome = if needs.is_clear() { Outcome::Complete } else { Outcome::Attention };
+    let report = RunReport {
+        name: "dry-run".to_owned(),
+        verb: "ingest --dry-run".to_owned(),
+        firm_code: job.config.site.firm_code.clone(),
+        started,
+        finished: Some(now),
+        outcome: Some(outcome.as_str().to_owned()),
+        error: None,
+        files,
+    };
+    Ok(Finished { report, needs, error: None })
+}

@@ -1,0 +1,108 @@
+//! Why a run fails, and what then happens next.
+
+use std::error::Error;
+use std::io;
+use std::path::Path;
+
+use crate::books::Counts;
+use crate::cause::chain;
+use crate::config::CredentialError;
+use crate::decrypt::DecryptError;
+use crate::download::sftp::SiteError;
+use crate::durable::PathError;
+use crate::export::fault::ExportError;
+use crate::inputs::InputError;
+use crate::ledger::LedgerError;
+use crate::lock::LockError;
+use crate::stage::StageError;
+
+/// Why a run failed. What it had committed stays; what it had begun is finished by the next.
+#[derive(Debug, thiserror::Error)]
+pub enum IngestError {
+    /// Another instance works.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The ledger.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// Keys, profile, mapping or list.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// A credential.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The site.
+    #[error(transparent)]
+    Site(#[from] SiteError),
+    /// The target.
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    /// A file of ours.
+    #[error(transparent)]
+    File(#[from] PathError),
+    /// The second pass could not decrypt what the first could.
+    #[error("the second reading of an original failed; run again, and check the disk if it happens again")]
+    Reread(#[source] DecryptError),
+    /// The second pass could not parse what the first could.
+    #[error("the second reading of an original differs from the first; please report this")]
+    Reparse(#[source] ExportError),
+    /// An original that was readable is not any more.
+    #[error("the original of {name} cannot be read again: {reason}")]
+    Original {
+        /// The export.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The books.
+    #[error("the books of {name} do not balance ({items:?}): nothing of it is committed; please report this")]
+    Unbalanced {
+        /// The export.
+        name: String,
+        /// The books.
+        items: Counts,
+    },
+    /// What the ledger keeps of an export's shape.
+    #[error("the recorded shape of an export cannot be read or written")]
+    Shape(#[source] serde_json::Error),
+    /// Files at the site that would not stand still.
+    #[error(
+        "still growing at the site when the transfer deadline (limits.transfer_deadline) came: {0}; the next run takes them"
+    )]
+    Growing(String),
+    /// Someone asked.
+    #[error("stopped before the end; the next run goes on from here")]
+    Stopped,
+}
+
+impl IngestError {
+    pub(super) fn shape(error: serde_json::Error) -> Self {
+        Self::Shape(error)
+    }
+
+    pub(super) fn open(path: &Path, source: io::Error) -> Self {
+        Self::File(PathError { path: path.to_owned(), source })
+    }
+
+    /// Whether the other exports of the run can go on.
+    pub(super) fn concerns_one_export(&self) -> bool {
+        matches!(self, Self::Original { .. } | Self::Stage(StageError::Other { .. }))
+    }
+
+    pub(super) fn original_gone(name: &str) -> Self {
+        let reason = "it is gone; restore it from a backup, or give the export again (icechatd ingest FILE)".to_owned();
+        Self::Original { name: name.to_owned(), reason }
+    }
+
+    /// Only people who were external then can be concerned: retention keeps whatever anyone of ours may need.
+    pub(super) fn original_removed(name: &str) -> Self {
+        let reason = "retention removed it (state.originals_days) when everyone without a mailbox in it was external; \
+                      copies for those who are not any more cannot be made"
+            .to_owned();
+        Self::Original { name: name.to_owned(), reason }
+    }
+
+    pub(super) fn original(name: &str, error: &dyn Error) -> Self {
+        Self::Original { name: name.to_owned(), reason: chain(error) }
+    }
+}

@@ -1,0 +1,176 @@
+//! A run's work, export by export: what was begun, what waited, what is new.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tracing::{info, warn};
+
+use super::first::{self, Plan, Taken};
+use super::replay::{self, Replayed};
+use super::shape::{RecordedLimits, Shape};
+use super::{IngestError, Tools};
+use crate::books::Books;
+use crate::cause::chain;
+use crate::config::Config;
+use crate::digest::Sha256;
+use crate::ledger::{FileReport, FileRow, FileState, RuleSetId};
+use crate::resolve::{RuleSet, Rules};
+
+/// A run's work, file by file.
+pub(super) struct Session<'a> {
+    pub tools: &'a Tools<'a>,
+    pub rules: Arc<RuleSet>,
+    pub rule_set: RuleSetId,
+    /// Taken up by this run already, or listed.
+    pub touched: HashSet<Sha256>,
+    pub reports: Vec<FileReport>,
+}
+
+impl Session<'_> {
+    /// What an earlier run began is finished first, so that nothing new is placed beside it.
+    pub(super) fn finish_begun(&mut self) -> Result<(), IngestError> {
+        for row in self.tools.ledger.files_in(FileState::Staging)? {
+            self.touched.insert(row.sha256);
+            let taken = first::finish(self.tools, &row);
+            self.settle(&row, taken)?;
+        }
+        for (file, rule_set, limits) in self.tools.ledger.replays_begun()? {
+            let row = self.tools.ledger.file(file)?;
+            let limits: RecordedLimits = serde_json::from_str(&limits).map_err(IngestError::shape)?;
+            settle_replay(self.tools, &row, replay::finish(self.tools, &row, rule_set, &limits))?;
+        }
+        Ok(())
+    }
+
+    /// What concerns one export alone must not keep the others: it stays begun, is listed as held, and is tried again.
+    fn settle(&mut self, row: &FileRow, taken: Result<Taken, IngestError>) -> Result<(), IngestError> {
+        match taken {
+            Ok(taken) => self.log(row, taken),
+            Err(error) if error.concerns_one_export() => {
+                let reason = chain(&error);
+                if !self.tools.is_dry() {
+                    self.tools.ledger.note_held(row, &reason, self.tools.run)?;
+                }
+                self.log(row, Taken::Held { reason });
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// What was received and not taken up, and what was held for reasons that are others now.
+    pub(super) fn take_waiting(&mut self, retry: bool) -> Result<(), IngestError> {
+        for row in self.tools.ledger.files_in(FileState::Received)? {
+            self.take(&row, None)?;
+        }
+        for row in self.tools.ledger.files_in(FileState::Held)? {
+            if self.is_worth_another_try(&row, retry) {
+                self.take(&row, None)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn is_worth_another_try(&self, row: &FileRow, retry: bool) -> bool {
+        retry || row.held_local || row.held_under != Some(self.tools.circumstances)
+    }
+
+    /// Takes up a file that lies among the originals, or in the spool in a dry run.
+    pub(super) fn take(&mut self, row: &FileRow, spooled: Option<&Path>) -> Result<(), IngestError> {
+        if !self.touched.insert(row.sha256) {
+            return Ok(());
+        }
+        let shape = Shape::of(self.tools.config);
+        let rules = Arc::new(Rules(vec![Arc::clone(&self.rules)]));
+        let profile = &self.tools.inputs.profile;
+        let plan = Plan { row, profile, shape: &shape, rules, rule_set: self.rule_set, spooled };
+        let taken = first::take(self.tools, &plan);
+        self.settle(row, taken)
+    }
+
+    fn log(&mut self, row: &FileRow, taken: Taken) {
+        let report = match taken {
+            Taken::Staged(report) => {
+                log_staged(self.tools.config, &report);
+                *report
+            }
+            Taken::Held { reason } => {
+                warn!(file = row.name, sha256 = %row.sha256, "held: {reason}");
+                first::held_report(row, &reason)
+            }
+        };
+        self.reports.push(report);
+    }
+}
+
+fn log_staged(config: &Config, report: &FileReport) {
+    let Books { items, placements, changed } = report.books;
+    info!(
+        file = report.name,
+        sha256 = %report.sha256,
+        available = items.available,
+        staged = items.staged,
+        held = items.held,
+        duplicate = items.duplicate,
+        rejected = items.rejected,
+        skipped = items.skipped,
+        placements = placements.staged,
+        existing = placements.existing,
+        changed,
+        signed_by = report.signed_by.as_deref().unwrap_or("unsigned"),
+        "export taken"
+    );
+    if report.unknown != "[]" {
+        warn!(file = report.name, "the export holds elements that the profile does not name; see icechatd report");
+    }
+    if let Some(firm) = report.export_firm.as_ref().filter(|firm| **firm != config.site.firm_code) {
+        warn!(file = report.name, "the export says it is for firm {firm:?}, not {:?}", config.site.firm_code);
+    }
+}
+
+/// What stands in the way of one export's replay is a matter for a person, and must not keep the others.
+pub(super) fn settle_replay(
+    tools: &Tools<'_>,
+    row: &FileRow,
+    replayed: Result<Replayed, IngestError>,
+) -> Result<(), IngestError> {
+    let replayed = match replayed {
+        Ok(Replayed::OriginalGone) if tools.ledger.original_removed(row.id)? => {
+            Err(IngestError::original_removed(&row.name))
+        }
+        Ok(Replayed::OriginalGone) => Err(IngestError::original_gone(&row.name)),
+        other => other,
+    };
+    match replayed {
+        Ok(Replayed::Unmoved | Replayed::OriginalGone) => {}
+        Ok(Replayed::Done(Books { items, placements, .. })) => {
+            let (staged, held, placements) = (items.staged, items.held, placements.staged);
+            info!(file = row.name, staged, held, placements, "export replayed");
+        }
+        Err(error) if error.concerns_one_export() => {
+            let reason = chain(&error);
+            warn!(file = row.name, "not replayed: {reason}");
+            tools.ledger.note_unreadable(row, &reason, tools.run)?;
+        }
+        Err(error) => return Err(error),
+    }
+    Ok(())
+}
+
+/// Retention: originals that nothing needs any more (contract 4).
+pub(super) fn remove_expired_originals(tools: &Tools<'_>) -> Result<(), IngestError> {
+    let days = tools.config.state.originals_days;
+    if days == 0 {
+        return Ok(());
+    }
+    let now = (tools.clock)();
+    let before = now.as_second() - i64::from(days) * 86_400;
+    let before = Timestamp::from_second(before).unwrap_or(Timestamp::MIN);
+    for row in tools.ledger.originals_to_remove(before)? {
+        tools.ledger.remove_original(&row, now)?;
+        info!(file = row.name, sha256 = %row.sha256, "original removed after {days} days");
+    }
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! The proof that ledger, manifests and kept originals agree, and what still stands in staging (contract 1, `verify`).
+
+use std::fs;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::config::Config;
+use crate::digest::{ItemId, Sha256};
+use crate::ledger::manifest::{Entry, Placed, digest_of};
+use crate::ledger::{FileId, FileRow, FileState, Ledger, LedgerError};
+use crate::stage::FOLDER;
+
+/// What a verification found.
+#[derive(Debug, Default, Serialize)]
+pub struct Verified {
+    /// Committed exports.
+    pub files: u64,
+    /// Manifests read and found as committed.
+    pub manifests: u64,
+    /// Items the manifests speak of.
+    pub items: u64,
+    /// Placements the manifests speak of.
+    pub placements: u64,
+    /// Of those, standing in staging as they were placed.
+    pub standing: u64,
+    /// Of those, no longer there: the importer took them.
+    pub taken: u64,
+    /// Originals found as they came.
+    pub originals: u64,
+    /// Originals that retention removed.
+    pub removed: u64,
+    /// What does not agree; empty if all does.
+    pub faults: Vec<String>,
+}
+
+/// Compares everything, as it was at one moment of the ledger. It changes nothing and takes no lock.
+///
+/// # Errors
+/// Where the ledger itself cannot be read.
+pub fn verify(ledger: &Ledger, config: &Config) -> Result<Verified, LedgerError> {
+    ledger.at_one_moment(|| compare(ledger, config))
+}
+
+fn compare(ledger: &Ledger, config: &Config) -> Result<Verified, LedgerError> {
+    let mut found = Verified::default();
+    if let Err(error) = ledger.check_integrity() {
+        found.fault(&error);
+    }
+    for state in [FileState::Committed, FileState::Held, FileState::Received, FileState::Staging] {
+        for file in ledger.files_in(state)? {
+            found.original(ledger, &file)?;
+            if state == FileState::Committed {
+                found.file(ledger, &config.staging.local, &file)?;
+            }
+        }
+    }
+    found.items_recorded(ledger)?;
+    Ok(found)
+}
+
+impl Verified {
+    fn fault(&mut self, error: &dyn std::error::Error) {
+        self.faults.push(crate::cause::chain(error));
+    }
+
+    fn original(&mut self, ledger: &Ledger, file: &FileRow) -> Result<(), LedgerError> {
+        if ledger.original_removed(file.id)? {
+            self.removed += 1;
+            return Ok(());
+        }
+        match digest_of(&ledger.original(file.sha256)) {
+            Ok(digest) if digest == file.sha256 => self.originals += 1,
+            Ok(_) => self.faults.push(format!(
+                "the original of {} was changed ({}); give the export again (icechatd ingest FILE) to put it right",
+                file.name, file.sha256
+            )),
+            Err(error) => self.fault(&error),
+        }
+        Ok(())
+    }
+
+    /// The first manifest of an export accounts for every record of it; later ones add copies.
+    fn file(&mut self, ledger: &Ledger, staging: &Path, file: &FileRow) -> Result<(), LedgerError> {
+        self.files += 1;
+        let manifests = ledger.recorded_manifests(Some(file.id))?;
+        if manifests.is_empty() {
+            self.faults.push(format!("{} is committed without a manifest", file.name));
+        }
+        for (index, manifest) in manifests.iter().enumerate() {
+            let mut records = 0;
+            let read = manifest.read(ledger, |entry| {
+                records += u64::from(!matches!(entry, Entry::Header { .. } | Entry::Copied(_)));
+                self.recorded(ledger, file, &entry)?;
+                if let Entry::Staged(placed) | Entry::Copied(placed) = &entry {
+                    self.placed(staging, placed);
+                }
+                Ok::<_, LedgerError>(())
+            });
+            match read {
+                Ok(()) if index == 0 && records != file.counts.available => self.faults.push(format!(
+                    "the manifest of {} has {records} records, the ledger {}",
+                    file.name, file.counts.available
+                )),
+                Ok(()) => self.manifests += 1,
+                Err(error) => self.fault(&error),
+            }
+        }
+        Ok(())
+    }
+
+    /// An item that a manifest gives a place, or holds, is in the ledger, and not with another outcome.
+    fn recorded(&mut self, ledger: &Ledger, file: &FileRow, entry: &Entry) -> Result<(), LedgerError> {
+        let (known, has_place) = match entry {
+            Entry::Staged(placed) | Entry::Copied(placed) => (&placed.item, true),
+            Entry::Held(known) => (known, false),
+            _ => return Ok(()),
+        };
+        let item = match ItemId::from_hex(&known.id) {
+            Some(id) => ledger.item(known.time, id)?,
+            None => None,
+        };
+        match item {
+            None => self.faults.push(format!("item {} of {} is not in the ledger", known.id, file.name)),
+            Some((_, _, true)) if has_place => {
+                self.faults.push(format!("item {} of {} is placed, and the ledger holds it", known.id, file.name));
+            }
+            Some((of, ordinal, _)) if matches!(entry, Entry::Staged(_) | Entry::Held(_)) => {
+                if (of, ordinal) != (file.id, known.n) {
+                    self.faults.push(format!("item {} of {} is another's in the ledger", known.id, file.name));
+                }
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn placed(&mut self, staging: &Path, placed: &Placed) {
+        self.items += 1;
+        let name = placed.name();
+        for mailbox in &placed.mailboxes {
+            self.placements += 1;
+            let path = staging.join(mailbox).join(FOLDER).join(&name);
+            match fs::symlink_metadata(&path) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.taken += 1,
+                Err(error) => self.faults.push(format!("{}: {error}", path.display())),
+                Ok(_) if fs::read(&path).is_ok_and(|bytes| Sha256::of(&bytes).to_string() == placed.eml) => {
+                    self.standing += 1;
+                }
+                Ok(_) => self.faults.push(format!("{} is not what was placed there", path.display())),
+            }
+        }
+    }
+
+    /// The items of each export in the ledger: as many as it staged and holds.
+    fn items_recorded(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
+        let recorded = ledger.items_by_file()?;
+        let of =
+            |id: FileId| recorded.iter().find(|(file, ..)| *file == id).map_or((0, 0), |(_, all, held)| (*all, *held));
+        for file in ledger.files_in(FileState::Committed)? {
+            let (all, held) = of(file.id);
+            let counts = file.counts;
+            if all != counts.staged + counts.held || held != counts.held {
+                self.faults.push(format!(
+                    "the ledger has {all} items of {} ({held} held), its books say {} and {}",
+                    file.name,
+                    counts.staged + counts.held,
+                    counts.held
+                ));
+            }
+            if !counts.balance() {
+                self.faults.push(format!("the books of {} do not balance", file.name));
+            }
+        }
+        Ok(())
+    }
+}

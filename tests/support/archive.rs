@@ -1,0 +1,131 @@
+//! A firm without a site: exports delivered by hand, through the library and within the test, fast enough for properties
+//! of thousands of cases.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+
+use icechatd::config::Config;
+use icechatd::ingest::{self, Finished, Job, Options, Watch};
+use icechatd::inputs::Inputs;
+use icechatd::ledger::Ledger;
+use icechatd::report::totals;
+use icechatd::verify::verify;
+use jiff::Timestamp;
+use sequoia_openpgp::Cert;
+use sequoia_openpgp::parse::Parse;
+use sequoia_openpgp::policy::StandardPolicy;
+use sequoia_openpgp::serialize::stream::{Encryptor, LiteralWriter, Message};
+use tempfile::TempDir;
+
+/// A firm whose valid users are everybody at contoso.com, with an empty mapping.
+pub struct Archive {
+    dir: TempDir,
+    /// Its settings, for a test to change.
+    pub config: Config,
+    inputs: Inputs,
+    certificate: Cert,
+    exports: usize,
+}
+
+impl Archive {
+    /// Sets one up: in memory, where there is such a place.
+    pub fn new() -> Self {
+        let memory = Path::new("/dev/shm");
+        let dir = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
+        let file = dir.path().join("config.toml");
+        fs::create_dir(dir.path().join("mapping")).unwrap();
+        let host_key = format!("SHA256:{}", "A".repeat(43));
+        let text = format!(
+            "[site]\nhost = \"127.0.0.1\"\nfirm_code = \"ACME\"\nhost_keys = [\"{host_key}\"]\n[mailboxes]\n\
+             domains = [\"contoso.com\"]\n[staging]\nlocal = \"staging\"\n[state]\ndirectory = \"state\"\n[limits]\n\
+             workers = 1\n"
+        );
+        fs::write(&file, text).unwrap();
+        for arguments in [&["keys", "init"][..], &["keys", "export", dir.path().join("handouts").to_str().unwrap()]] {
+            let mut command = Command::new(env!("CARGO_BIN_EXE_icechatd"));
+            let status = command.arg("-c").arg(&file).args(arguments).output().unwrap();
+            assert!(status.status.success(), "{status:?}");
+        }
+        let config = Config::load(&file).unwrap();
+        let inputs = Inputs::read(&config).unwrap();
+        let certificate = Cert::from_file(dir.path().join("handouts/pgp-public-key.asc")).unwrap();
+        Self { dir, config, inputs, certificate, exports: 0 }
+    }
+
+    /// Forgets everything that was staged and recorded.
+    pub fn clear(&self) {
+        for folder in [self.staging(), self.config.state.directory.clone()] {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+
+    /// Its staging folder.
+    pub fn staging(&self) -> PathBuf {
+        self.config.staging.local.clone()
+    }
+
+    /// Drops the one mapping file.
+    pub fn map(&self, csv: &str) {
+        fs::write(self.dir.path().join("mapping/desk.csv"), csv).unwrap();
+    }
+
+    /// Encrypts exports and takes them in one run.
+    pub fn ingest(&mut self, exports: &[String]) -> Finished {
+        let files = exports.iter().map(|xml| self.write(xml)).collect();
+        self.run(&Options { files, ..Options::default() }, ingest::run)
+    }
+
+    /// One replay.
+    pub fn replay(&mut self) -> Finished {
+        self.run(&Options::default(), |job| ingest::replay(job, None))
+    }
+
+    fn run(&self, options: &Options, work: impl FnOnce(&Job<'_>) -> Result<Finished, ingest::IngestError>) -> Finished {
+        let (watch, stop) = (Watch { download: &(), staging: &() }, AtomicBool::new(false));
+        let job =
+            Job { config: &self.config, inputs: &self.inputs, options, watch, stop: &stop, clock: Timestamp::now };
+        let finished = work(&job).unwrap();
+        assert!(finished.error.is_none(), "{:?}", finished.error);
+        assert!(totals(&finished.report).items.balance(), "{:#?}", finished.report);
+        assert!(finished.report.files.iter().all(|file| file.state == "staged"), "{:#?}", finished.report);
+        finished
+    }
+
+    fn write(&mut self, xml: &str) -> PathBuf {
+        self.exports += 1;
+        let path = self.dir.path().join(format!("{}.pgp", self.exports));
+        fs::write(&path, self.seal(xml)).unwrap();
+        path
+    }
+
+    fn seal(&self, xml: &str) -> Vec<u8> {
+        let policy = StandardPolicy::new();
+        let mut sink = Vec::new();
+        let recipients = self.certificate.keys().with_policy(&policy, None).supported().for_transport_encryption();
+        let message = Encryptor::for_recipients(Message::new(&mut sink), recipients).build().unwrap();
+        let mut message = LiteralWriter::new(message).build().unwrap();
+        message.write_all(xml.as_bytes()).unwrap();
+        message.finalize().unwrap();
+        sink
+    }
+
+    /// What `verify` finds at fault: nothing, unless something is wrong.
+    pub fn faults(&self) -> Vec<String> {
+        let ledger = Ledger::read(&self.config.state.directory).unwrap().unwrap();
+        verify(&ledger, &self.config).unwrap().faults
+    }
+}
+
+impl Default for Archive {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// How many cases a property is tried with: `ICECHATD_CASES`, or else so many.
+pub fn cases(few: u32) -> u32 {
+    std::env::var("ICECHATD_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(few)
+}
