@@ -1,11 +1,12 @@
 //! What a person sees while a run works: bars on a terminal, log lines otherwise. Alone knows the bars' library.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tracing::info;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -66,7 +67,7 @@ impl Bars {
 
     /// Records that go to their places.
     pub(super) fn staging(&self) -> Bar {
-        let style = "{msg} [{bar:30}] {human_pos}/{human_len} items {per_sec} {eta} left";
+        let style = "{msg} [{bar:30}] {human_pos}/{human_len} items {rate} {eta} left";
         Bar { bars: self.clone(), style, log: false, current: Mutex::default() }
     }
 }
@@ -84,7 +85,12 @@ impl Progress for Bar {
     fn begin(&self, name: &str, total: u64) {
         let bar = self.bars.all.add(ProgressBar::new(total));
         if let Ok(style) = ProgressStyle::with_template(self.style) {
-            bar.set_style(style);
+            // A fraction of an item says nothing.
+            let rate = |state: &ProgressState, out: &mut dyn fmt::Write| {
+                // A bar that cannot be drawn is no reason to stop.
+                let _ = write!(out, "{:.0}/s", state.per_sec());
+            };
+            bar.set_style(style.with_key("rate", rate));
         }
         bar.set_message(name.to_owned());
         bar.enable_steady_tick(Duration::from_millis(200));
