@@ -60,11 +60,20 @@ impl Gpg {
             .spawn()
             .unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        std::thread::scope(|scope| {
+        let output = std::thread::scope(|scope| {
             // gpg may stop reading before the end; what it says matters then.
             scope.spawn(move || stdin.write_all(input));
             child.wait_with_output().unwrap()
-        })
+        });
+        self.stop_agent();
+        output
+    }
+
+    /// gpg leaves its agent behind; a home in a static is never dropped, and its agent would stay for ever.
+    fn stop_agent(&self) {
+        if self.home.path().join("S.gpg-agent").exists() {
+            let _ = Command::new("gpgconf").arg("--homedir").arg(self.home.path()).args(["--kill", "all"]).status();
+        }
     }
 
     /// Imports keys or certificates.
@@ -125,6 +134,6 @@ impl Default for Gpg {
 
 impl Drop for Gpg {
     fn drop(&mut self) {
-        let _ = Command::new("gpgconf").arg("--homedir").arg(self.home.path()).args(["--kill", "all"]).status();
+        self.stop_agent();
     }
 }
