@@ -28,71 +28,74 @@ pub mod time;
 
 use jiff::Timestamp;
 
-/// A person's login on ICE Chat: trimmed, never empty, compared without case (contract 6).
+/// Text that is trimmed, never empty, and compared without case; what it is folded to is worked out once.
 #[derive(Debug, Clone)]
-pub struct ImId {
+struct Folded {
     text: Box<str>,
+    /// None where folding changes nothing.
     folded: Option<Box<str>>,
 }
+
+impl Folded {
+    fn new(text: &str) -> Option<Self> {
+        let text = trim(text);
+        (!text.is_empty()).then(|| Self { text: text.into(), folded: fold_if_needed(text) })
+    }
+
+    fn folded(&self) -> &str {
+        self.folded.as_deref().unwrap_or(&self.text)
+    }
+}
+
+impl PartialEq for Folded {
+    fn eq(&self, other: &Self) -> bool {
+        self.folded() == other.folded()
+    }
+}
+
+impl Eq for Folded {}
+
+/// A person's login on ICE Chat: trimmed, never empty, compared without case (contract 6).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImId(Folded);
 
 impl ImId {
     /// The identifier in `text`, or `None` where nothing is left after trimming.
     pub fn new(text: &str) -> Option<Self> {
-        let text = trim(text);
-        (!text.is_empty()).then(|| Self { text: text.into(), folded: fold_if_needed(text) })
+        Folded::new(text).map(Self)
     }
 
     /// As the export or the mapping wrote it, trimmed.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// The form in which two identifiers are compared.
     pub fn folded(&self) -> &str {
-        self.folded.as_deref().unwrap_or(&self.text)
+        self.0.folded()
     }
 }
-
-impl PartialEq for ImId {
-    fn eq(&self, other: &Self) -> bool {
-        self.folded() == other.folded()
-    }
-}
-
-impl Eq for ImId {}
 
 /// An e-mail address as the export gives it: trimmed, never empty, not necessarily valid, compared without case.
-#[derive(Debug, Clone)]
-pub struct Email {
-    text: Box<str>,
-    folded: Option<Box<str>>,
-}
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Email(Folded);
 
 impl Email {
     /// The address in `text`, or `None` where nothing is left after trimming.
     pub fn new(text: &str) -> Option<Self> {
-        let text = trim(text);
-        (!text.is_empty()).then(|| Self { text: text.into(), folded: fold_if_needed(text) })
+        Folded::new(text).map(Self)
     }
 
     /// As the export wrote it, trimmed.
     pub fn as_str(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// The form in which two addresses are compared.
     pub fn folded(&self) -> &str {
-        self.folded.as_deref().unwrap_or(&self.text)
+        self.0.folded()
     }
 }
-
-impl PartialEq for Email {
-    fn eq(&self, other: &Self) -> bool {
-        self.folded() == other.folded()
-    }
-}
-
-impl Eq for Email {}
 
 /// White space as people leave it in cells and elements: Unicode's, the byte order mark and the zero-width space.
 pub fn trim(text: &str) -> &str {

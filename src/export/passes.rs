@@ -7,8 +7,6 @@
 use std::io::Read;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::fault::{ExportError, Fault, Position};
 use super::profile::Profile;
 use super::reader::{ReadLimits, Reader, Step as ReaderStep};
@@ -70,8 +68,6 @@ pub struct Survey {
     pub counts: Counts,
     /// What the profile does not name, with its number, by path.
     pub unknown: Vec<(String, u64)>,
-    /// The earliest and the latest time of an item.
-    pub span: Option<(Timestamp, Timestamp)>,
     hold: Hold,
     /// Conversations too large to hold, in document order.
     large: Vec<Large>,
@@ -123,10 +119,6 @@ fn over(full: RosterFull, limits: ReadLimits, at: Position) -> ExportError {
 impl Survey {
     fn note(&mut self, record: &Record) {
         self.counts.count(record);
-        if let Record::Item(item) = record {
-            let (first, last) = self.span.unwrap_or((item.time, item.time));
-            self.span = Some((first.min(item.time), last.max(item.time)));
-        }
     }
 
     fn end(&mut self, size: &Size, room: Room, roster: Roster) {
