@@ -46,10 +46,10 @@ impl fmt::Display for Needs {
             (state.held_files, "file", "held", "icechatd status names them; mend the cause and run icechatd ingest"),
             (state.unfinished_files, "file", "not finished", "icechatd ingest goes on with it"),
             (
-                state.unreadable_originals,
-                "original",
-                "not readable",
-                "icechatd status names them; put them right and run icechatd replay",
+                state.failed_replays,
+                "export",
+                "not replayed",
+                "icechatd status says why; put it right and run icechatd replay",
             ),
             (state.held_items, "item", "held", "without a mailbox; icechatd mapping unresolved, then icechatd replay"),
             (

@@ -41,7 +41,7 @@ fn a_replay_that_cannot_read_its_original_is_a_matter_for_a_person_until_it_can(
         let report = firm.replay(3);
         let reason = report["files"][0]["reason"].as_str().unwrap();
         assert!(reason.contains("day.xml.pgp cannot be read again"), "{reason}");
-        assert_eq!(report["needs"]["unreadable_originals"], 1);
+        assert_eq!(report["needs"]["failed_replays"], 1);
         firm.run(&["verify"]).expect(1);
         assert_eq!(firm.run(&["ingest"]).code, 3);
     }

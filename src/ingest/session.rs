@@ -152,7 +152,7 @@ pub(super) fn settle_replay(
         Err(error) if error.concerns_one_export() => {
             let reason = chain(&error);
             warn!(file = row.name, "not replayed: {reason}");
-            tools.ledger.note_unreadable(row, &reason, tools.run)?;
+            tools.ledger.note_failed_replay(row, &reason, tools.run)?;
         }
         Err(error) => return Err(error),
     }

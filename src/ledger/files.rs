@@ -323,12 +323,12 @@ impl Ledger {
         Ok(())
     }
 
-    /// Lists a committed export whose original a replay needs and cannot read. Unless retention removed it, that is a
-    /// matter for a person until a replay reads it again.
+    /// Lists a committed export whose replay failed. Unless it did because retention removed the original, that is a
+    /// matter for a person until a replay succeeds.
     ///
     /// # Errors
     /// Where the ledger cannot be written.
-    pub fn note_unreadable(&self, file: &FileRow, reason: &str, run: RunId) -> Result<(), LedgerError> {
+    pub fn note_failed_replay(&self, file: &FileRow, reason: &str, run: RunId) -> Result<(), LedgerError> {
         let (held, rejected) = (file.counts.held, file.counts.rejected);
         let transaction = self.connection.unchecked_transaction()?;
         transaction.execute(

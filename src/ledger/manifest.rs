@@ -190,9 +190,15 @@ impl Recorded {
             return Err(damaged("is not what was committed").into());
         }
         let file = File::open(&path).at(&path).map_err(LedgerError::from)?;
+        let mut entries = 0;
         for line in BufReader::new(GzDecoder::new(file)).lines() {
             let line = line.at(&path).map_err(LedgerError::from)?;
-            visit(serde_json::from_str(&line).map_err(|_| damaged("has a line that cannot be read"))?)?;
+            let entry = serde_json::from_str(&line).map_err(|_| damaged("has a line that cannot be read"))?;
+            entries += u64::from(!matches!(entry, Entry::Header { .. }));
+            visit(entry)?;
+        }
+        if entries != self.finished.entries {
+            return Err(damaged("has another number of entries than the ledger says").into());
         }
         Ok(())
     }

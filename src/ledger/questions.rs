@@ -17,8 +17,8 @@ pub struct StateNow {
     pub held_files: u64,
     /// Files being staged, or not taken up yet, when the last run ended.
     pub unfinished_files: u64,
-    /// Committed exports whose original a replay needs and cannot read.
-    pub unreadable_originals: u64,
+    /// Committed exports whose last replay failed, most often because their original cannot be read.
+    pub failed_replays: u64,
     /// Items without a mailbox.
     pub held_items: u64,
     /// Records that are no items.
@@ -118,7 +118,7 @@ impl Ledger {
                 "SELECT (SELECT count(*) FROM files WHERE state IN ('received', 'staging'))
                  + (SELECT count(*) FROM replaying)",
             )?,
-            unreadable_originals: count("SELECT count(*) FROM files WHERE state = 'committed' AND reason IS NOT NULL")?,
+            failed_replays: count("SELECT count(*) FROM files WHERE state = 'committed' AND reason IS NOT NULL")?,
             held_items: count("SELECT count(*) FROM items WHERE held = 1")?,
             rejected_records: count("SELECT count(*) FROM rejected")?,
             unresolved: count("SELECT count(DISTINCT person) FROM unplaced WHERE external = 0")?,
