@@ -171,6 +171,19 @@ fn the_same_message_id_with_other_text_is_staged_and_reported() {
     assert_eq!(firm.staged().len(), 4);
 }
 
+/// A correction may move a message over midnight; the same id days later is a vendor counting from 1 again.
+#[test]
+fn a_changed_message_is_one_of_the_same_day_or_the_next() {
+    for (time, changed) in [("2026-11-18T23:59:59Z", 1), ("2026-11-20T00:00:01Z", 1), ("2026-11-22T13:00:00Z", 0)] {
+        let firm = Firm::new();
+        let said = message("m-1", "amy@contoso.com", &[], "hi");
+        firm.deliver_export("1.xml.pgp", &export(&said));
+        firm.ingest(0);
+        firm.deliver_export("2.xml.pgp", &export(&said.replace("2026-11-19T13:00:00Z", time)));
+        assert_eq!(firm.ingest(0)["changed"], changed, "{time}");
+    }
+}
+
 #[test]
 fn equal_messages_without_id_stay_two_and_an_id_in_two_rooms_is_two() {
     let firm = Firm::new();

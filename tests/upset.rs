@@ -103,7 +103,7 @@ fn retention_removes_only_what_nothing_needs() {
     firm.deliver_export("4-unresolved.xml.pgp", &export(&message("m-4", AMY, &["who@contoso.com."], "malformed")));
     firm.deliver_export(
         "5-rejected.xml.pgp",
-        &export(&format!("{}<Message><ImId>a</ImId></Message>", message("m-5", AMY, &[], "x"))),
+        &export(&format!("{}<Message><ImId>a</ImId></Message>", message("m-5", AMY, &[OLA], "x"))),
     );
     firm.ingest(3);
     assert_eq!(originals(&firm).len(), 5);
@@ -212,4 +212,23 @@ fn a_run_in_the_future_counts_for_nothing() {
     let read = icechatd::ledger::Ledger::read(&firm.path("state")).unwrap().unwrap();
     let now = jiff::Timestamp::now();
     assert_eq!(read.last_done_at_site(now).unwrap(), None);
+}
+
+/// What an export skipped named nobody: a later one that brings the item gives everyone their copies.
+#[test]
+fn whom_a_skipped_item_named_still_gets_a_copy() {
+    let (joe, pat, wei) = ("joe@contoso.com", "pat@contoso.com", "wei@contoso.com");
+    let early = |to: &[&str]| message("m-x", AMY, to, "early").replace("2026-11-19T", "2026-11-18T");
+    let firm = Firm::new();
+    let from_the_19th = "settle = \"0s\"\ninitial_date = \"2026-11-19\"\n".to_owned();
+    firm.configure(&Settings { site: from_the_19th, ..Settings::default() });
+    firm.deliver_export("1.xml.pgp", &export(&(early(&[pat]) + &message("m-y", AMY, &[joe], "late"))));
+    assert_eq!(firm.ingest(0)["items"]["skipped"], 1);
+    firm.configure(&Settings::default());
+    let again = early(&[joe]) + &early(&[joe, pat]) + &message("m-y", AMY, &[joe, wei], "late");
+    firm.deliver_export("2.xml.pgp", &export(&again));
+    firm.ingest(0);
+    let placements = firm.placements();
+    assert_eq!(placements["m-x"].iter().map(String::as_str).collect::<Vec<_>>(), [AMY, joe, pat]);
+    assert_eq!(placements["m-y"].iter().map(String::as_str).collect::<Vec<_>>(), [AMY, joe, wei]);
 }
