@@ -18,8 +18,8 @@
 //! Around them: [`cli`] (one file for each verb), [`daemon`] and [`schedule`], [`demo`], [`check`] and [`verify`], [`keys`],
 //! [`report`] and [`in_flight`], [`inputs`] (keys, profile, mapping and list as a run is given them), [`config`].
 //!
-//! Below them small rooms hold what several need and none owns: [`books`], [`digest`] and [`domain`] (values known
-//! everywhere), [`cause`], [`durable`] (the seam to the file system), [`exit_code`], [`lock`].
+//! Below them small rooms hold what several need and none owns: [`books`], [`digest`], [`domain`] and [`mailbox`]
+//! (values known everywhere), [`cause`], [`durable`] (the seam to the file system), [`exit_code`], [`lock`].
 //!
 //! # What the rooms do not know
 //! - `export`, `resolve`, `eml`, `schedule` and the report's formatting know no files, clock, network, async or logging.
@@ -29,6 +29,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod alert;
 pub mod books;
 pub mod cause;
 pub mod check;
@@ -50,6 +51,7 @@ pub mod inputs;
 pub mod keys;
 pub mod ledger;
 pub mod lock;
+pub mod mailbox;
 pub mod report;
 pub mod resolve;
 pub mod schedule;

@@ -67,6 +67,7 @@ mod tests {
             time_zone: TimeZone::get(zone).unwrap(),
             days: vec![Weekday::Monday, Weekday::Tuesday, Weekday::Wednesday, Weekday::Thursday, Weekday::Friday],
             deadline: time(12, 0, 0, 0),
+            holidays: BTreeSet::new(),
         }
     }
 

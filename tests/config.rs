@@ -8,7 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use icechatd::config::{Config, ConfigError, Credential, CredentialError, KeysConfig, Places, ProfileSource, Secrecy};
+use icechatd::config::{
+    Config, ConfigError, Credential, CredentialError, KeysConfig, MailSecurity, Places, ProfileSource, Secrecy,
+};
 use icechatd::domain::Domain;
 use jiff::civil::{Weekday, date, time};
 use secrecy::ExposeSecret;
@@ -138,11 +140,12 @@ fn the_shipped_example_says_what_holds_without_it() {
 #[test]
 fn every_key_stands_in_the_example_and_is_read() {
     let everything = EXAMPLE.lines().map(|line| {
-        let optional = line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.contains("= \""));
+        let optional = line.strip_prefix("# ").filter(|rest| rest.contains(" = ") || rest.starts_with('['));
         optional.unwrap_or(line)
     });
     let everything: Vec<_> = everything.collect();
     let folder = Folder::new();
+    folder.write("holidays.txt", "# the exchange is closed\n2026-12-25 # Christmas\n\n2027-01-01\n");
     let config = folder.load(everything.join("\n")).unwrap();
     assert_eq!(config.site.password.as_ref().unwrap().name(), "sftp-password");
     assert_eq!(config.site.source_address.unwrap().to_string(), "10.0.0.4");
@@ -150,11 +153,25 @@ fn every_key_stands_in_the_example_and_is_read() {
     assert_eq!(config.site.initial_date, Some(date(2026, 10, 1)));
     assert_eq!(config.keys.passphrases[0].name(), "pgp-passphrase");
     assert_eq!(config.mailboxes.list, Some(folder.path("mailboxes.csv")));
+    assert_eq!(config.mailboxes.catch_all.unwrap().as_str(), "unplaced@contoso.com");
+    assert_eq!(config.mailboxes.journal.unwrap().as_str(), "journal@contoso.com");
+    assert_eq!(config.schedule.holidays, [date(2026, 12, 25), date(2027, 1, 1)].into());
+    assert_eq!(config.alerts.webhook.unwrap().name(), "alert-webhook");
+    assert_eq!(config.alerts.ping.unwrap().name(), "alert-ping");
+    let mail = config.mail.unwrap();
+    assert_eq!((mail.server.as_str(), mail.port, mail.security), ("smtp.contoso.com", 587, MailSecurity::StartTls));
+    assert_eq!(
+        mail.login.as_ref().map(|(user, password)| (user.as_str(), password.name())),
+        Some(("icechatd", "mail-password"))
+    );
+    assert_eq!((mail.from.as_str(), mail.to[0].as_str()), ("icechatd@contoso.com", "compliance@contoso.com"));
+    assert!(!mail.reconciliation);
+    assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:9464");
 
     // The program's own words say which keys it takes; the example has each of them, and each is really read.
     let sections = load("[nonsense]\n").unwrap_err().to_string();
     let sections: Vec<_> = sections.rsplit_once("are [").unwrap().1.trim_end_matches(']').split("], [").collect();
-    assert_eq!(sections.len(), 10);
+    assert_eq!(sections.len(), 13);
     let mut keys = 0;
     for section in sections {
         let known = load(&format!("[{section}]\nnonsense = 1\n")).unwrap_err().to_string();
@@ -167,12 +184,40 @@ fn every_key_stands_in_the_example_and_is_read() {
             let mut wrong = everything.clone();
             let line = format!("{key} = {{ wrong = 1 }}");
             wrong[at] = &line;
-            let said = load(&wrong.join("\n")).expect_err(&line).to_string();
+            let said = folder.load(wrong.join("\n")).expect_err(&line).to_string();
             assert!(said.contains(&format!("config.toml:{}: {section}.{key}: ", at + 1)), "{said}");
             keys += 1;
         }
     }
-    assert_eq!(keys, 38, "every key was tried");
+    assert_eq!(keys, 54, "every key was tried");
+}
+
+#[test]
+fn who_is_told_is_checked_too() {
+    let mail = |lines: &str| format!("{LEAST}[mail]\nserver = \"a.b\"\nfrom = \"a@b.c\"\nto = \"d@e.f\"\n{lines}");
+    for (security, port) in [("starttls", 587), ("tls", 465), ("none", 25)] {
+        let config = load(&mail(&format!("security = \"{security}\"\n"))).unwrap();
+        assert_eq!(config.mail.unwrap().port, port);
+    }
+    for (text, key, what) in [
+        (format!("{LEAST}[mail]\n"), "mail.server", "missing"),
+        (mail("user = \"u\"\n"), "mail.user", "mail.password"),
+        (mail("password = \"p\"\n"), "mail.password", "mail.user"),
+        (mail("user = \"u\"\npassword = \"p\"\nsecurity = \"none\"\n"), "mail.security", "readably"),
+        (mail("security = \"ssl\"\n"), "mail.security", "none of"),
+        (mail("").replace("\"d@e.f\"", "[]"), "mail.to", "nobody"),
+        (format!("{LEAST}[metrics]\nlisten = \"0.0.0.0:9464\"\n"), "metrics.listen", "loopback"),
+        (format!("{LEAST}[metrics]\nlisten = \"9464\"\n"), "metrics.listen", "127.0.0.1:9464"),
+        (format!("{LEAST}[schedule]\nholidays = \"nowhere\"\n"), "schedule.holidays", "cannot read"),
+        (LEAST.replace("[mailboxes]\n", "[mailboxes]\ncatch_all = \"a\"\n"), "mailboxes.catch_all", "address"),
+    ] {
+        let said = load(&text).unwrap_err().to_string();
+        assert!(said.contains(&format!(": {key}: ")) && said.contains(what), "{said}");
+    }
+    let folder = Folder::new();
+    folder.write("holidays", "2026-12-25\n25.12.2026\n");
+    let said = folder.load(format!("{LEAST}[schedule]\nholidays = \"holidays\"\n")).unwrap_err().to_string();
+    assert!(said.contains("holidays:2: no day"), "{said}");
 }
 
 #[test]

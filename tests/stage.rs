@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use icechatd::books::Placements;
 use icechatd::decrypt::{Authenticated, Caps, Opener, SecretKeys, survey};
 use icechatd::durable::{Disk, FileSystem, Folder};
-use icechatd::resolve::Mailbox;
+use icechatd::mailbox::Mailbox;
 use icechatd::stage::local::Local;
 use icechatd::stage::{Placement, StageError, Target};
 use support::firm::staged;

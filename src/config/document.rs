@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Every section with its keys. Whatever else a file says is an error, whichever verb reads it.
-const KNOWN: [(&str, &[&str]); 10] = [
+const KNOWN: [(&str, &[&str]); 13] = [
     (
         "site",
         &[
@@ -28,14 +28,17 @@ const KNOWN: [(&str, &[&str]); 10] = [
             "initial_date",
         ],
     ),
-    ("keys", &["ssh", "pgp", "passphrases", "signers"]),
+    ("keys", &["ssh", "pgp", "retired", "passphrases", "signers"]),
     ("export", &["profile"]),
     ("mapping", &["directory", "automatic"]),
-    ("mailboxes", &["domains", "companies", "list"]),
+    ("mailboxes", &["domains", "companies", "list", "catch_all", "journal"]),
     ("eml", &["footer"]),
     ("staging", &["local", "copies"]),
-    ("state", &["directory", "originals_days"]),
-    ("schedule", &["at", "time_zone", "days", "deadline"]),
+    ("state", &["directory", "originals_days", "rejected_days"]),
+    ("schedule", &["at", "time_zone", "days", "deadline", "holidays"]),
+    ("alerts", &["webhook", "ping"]),
+    ("mail", &["server", "port", "security", "user", "password", "from", "to", "reconciliation"]),
+    ("metrics", &["listen"]),
     (
         "limits",
         &[
@@ -186,6 +189,11 @@ fn one_line(text: &str) -> String {
 impl<'d> Section<'d> {
     fn value(&self, key: &str) -> Option<Value<'d>> {
         self.table.and_then(|table| table.get(key)).map(Value)
+    }
+
+    /// Whether the file has it.
+    pub(super) fn is_there(&self) -> bool {
+        self.table.is_some()
     }
 
     /// The value of `key` as `read` takes it, if the key is there.

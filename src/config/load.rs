@@ -1,18 +1,19 @@
 //! From a document to the settings: which key is read as what, what it defaults to, and what must agree with what.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use glob::Pattern;
-use jiff::civil::{Weekday, time};
+use jiff::civil::{Date, Weekday, time};
 use jiff::tz::TimeZone;
 
 use super::document::{Document, Problem, Section, Value, read};
-use super::values;
 use super::{
     Config, ConfigError, Credential, Eml, Export, Keys, KeysConfig, Limits, Mailboxes, Mapping, Places, ProfileSource,
     Schedule, Secrecy, Site, Staging, State,
 };
+use super::{telling, values};
 
 const LEAST: &str = " with site.host, site.firm_code, site.host_keys, mailboxes.domains, staging.local and \
                      state.directory";
@@ -76,7 +77,10 @@ fn load(file: &Path, pins: Pins) -> Result<Config, ConfigError> {
         eml: Eml { footer: document.section("eml").get("footer", Value::flag)?.unwrap_or(true) },
         staging: staging(&document.section("staging"), base)?,
         state: state(&document.section("state"), base)?,
-        schedule: schedule(&document.section("schedule"))?,
+        schedule: schedule(&document.section("schedule"), base)?,
+        alerts: telling::alerts(&document.section("alerts"), &places)?,
+        mail: telling::mail(&document.section("mail"), &places)?,
+        metrics: document.section("metrics").get("listen", values::loopback)?,
         limits: limits(&document.section("limits"))?,
     };
     refuse_overlap(&document, &config)?;
@@ -99,7 +103,12 @@ fn path(value: Value<'_>, base: &Path) -> Result<PathBuf, Problem> {
 }
 
 /// A credential's name or path.
-fn credential(value: Value<'_>, key: &'static str, secrecy: Secrecy, at: &Places) -> Result<Credential, Problem> {
+pub(super) fn credential(
+    value: Value<'_>,
+    key: &'static str,
+    secrecy: Secrecy,
+    at: &Places,
+) -> Result<Credential, Problem> {
     let name = values::filled(value)?;
     if name == "." || name == ".." || name.ends_with('/') {
         return Err(value.problem("the name of a folder; write the name of a credential, or a path to its file"));
@@ -153,6 +162,7 @@ fn keys(section: &Section<'_>, places: &Places) -> Result<Keys, ConfigError> {
     let keys = Keys {
         ssh: secrets("ssh", "keys.ssh", &["ssh-key"])?,
         pgp: secrets("pgp", "keys.pgp", &["pgp-key"])?,
+        retired: secrets("retired", "keys.retired", &[])?,
         passphrases: secrets("passphrases", "keys.passphrases", &[])?,
         signers: section.get("signers", |value| value.one_or_more(signer))?.unwrap_or_default(),
     };
@@ -194,6 +204,8 @@ fn mailboxes(section: &Section<'_>, base: &Path) -> Result<Mailboxes, ConfigErro
         domains,
         companies: section.get("companies", |value| value.one_or_more(company))?.unwrap_or_default(),
         list: section.get("list", |value| path(value, base))?,
+        catch_all: section.get("catch_all", values::mailbox)?,
+        journal: section.get("journal", values::mailbox)?,
     })
 }
 
@@ -208,17 +220,36 @@ fn state(section: &Section<'_>, base: &Path) -> Result<State, ConfigError> {
     Ok(State {
         directory: section.require("directory", "\"/var/lib/icechatd/state\"", |value| path(value, base))?,
         originals_days: section.get("originals_days", |value| value.number(0..=100_000))?.unwrap_or(0),
+        rejected_days: section.get("rejected_days", |value| value.number(0..=100_000))?.unwrap_or(90),
     })
 }
 
-fn schedule(section: &Section<'_>) -> Result<Schedule, ConfigError> {
+fn schedule(section: &Section<'_>, base: &Path) -> Result<Schedule, ConfigError> {
     let working_days = || Weekday::Monday.cycle_forward().take(5).collect();
     Ok(Schedule {
         at: section.get("at", values::time)?.unwrap_or(time(6, 30, 0, 0)),
         time_zone: section.get("time_zone", values::time_zone)?.unwrap_or(TimeZone::UTC),
         days: section.get("days", values::days)?.unwrap_or_else(working_days),
         deadline: section.get("deadline", values::time)?.unwrap_or(time(12, 0, 0, 0)),
+        holidays: section.get("holidays", |value| holidays(value, base))?.unwrap_or_default(),
     })
+}
+
+/// The file's days, one to a line; what follows a `#` is for its readers.
+fn holidays(value: Value<'_>, base: &Path) -> Result<BTreeSet<Date>, Problem> {
+    let file = path(value, base)?;
+    let text = std::fs::read_to_string(&file).map_err(|error| {
+        value.problem(format_args!("cannot read {}: {error}; write one day to a line there", file.display()))
+    })?;
+    let days = text.lines().zip(1..).map(|(line, number)| {
+        let day = line.split('#').next().unwrap_or_default().trim();
+        let bad = |()| {
+            let what = "no day; write it as in 2026-12-25, with a # before a remark";
+            value.problem(format_args!("{}:{number}: {what}", file.display()))
+        };
+        if day.is_empty() { Ok(None) } else { values::day(day).map(Some).map_err(bad) }
+    });
+    days.filter_map(Result::transpose).collect()
 }
 
 fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {

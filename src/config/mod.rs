@@ -5,8 +5,11 @@ mod credential;
 mod document;
 mod folder;
 mod load;
+mod telling;
 mod values;
 
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -20,6 +23,7 @@ pub use folder::{Stamp, read_folder, read_list};
 
 use crate::domain::Domain;
 use crate::durable::PathError;
+use crate::mailbox::Mailbox;
 
 /// The whole configuration, checked; every path absolute, every default filled in.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +48,12 @@ pub struct Config {
     pub state: State,
     /// When runs are due.
     pub schedule: Schedule,
+    /// Who is told of what needs a person.
+    pub alerts: Alerts,
+    /// The mail server for alerts and the daily reconciliation, if there is one.
+    pub mail: Option<Mail>,
+    /// Where metrics are served, if at all.
+    pub metrics: Option<SocketAddr>,
     /// Bounds on what an export may cost.
     pub limits: Limits,
 }
@@ -85,6 +95,8 @@ pub struct Keys {
     pub ssh: Vec<Credential>,
     /// PGP secret keys, newest first.
     pub pgp: Vec<Credential>,
+    /// PGP secret keys that open only what was archived while they were in use.
+    pub retired: Vec<Credential>,
     /// Passphrases tried on whatever is protected.
     pub passphrases: Vec<Credential>,
     /// Certificates of which one must have signed each export, if any are named.
@@ -153,6 +165,10 @@ pub struct Mailboxes {
     pub companies: Vec<String>,
     /// CSV of the only valid mailboxes.
     pub list: Option<PathBuf>,
+    /// Receives what would be held; it is nobody's mailbox.
+    pub catch_all: Option<Mailbox>,
+    /// Receives every item; it is nobody's mailbox.
+    pub journal: Option<Mailbox>,
 }
 
 /// `[eml]`.
@@ -178,6 +194,8 @@ pub struct State {
     pub directory: PathBuf,
     /// Days to keep encrypted originals; 0 for ever.
     pub originals_days: u32,
+    /// Days to keep what was wrong with rejected mappings and lists; 0 for ever.
+    pub rejected_days: u32,
 }
 
 /// `[schedule]`.
@@ -191,6 +209,47 @@ pub struct Schedule {
     pub days: Vec<Weekday>,
     /// The next day's local time after which a missing export is an alert.
     pub deadline: Time,
+    /// Days of `days` that have none all the same.
+    pub holidays: BTreeSet<Date>,
+}
+
+/// `[alerts]`: credentials that hold an address, for who knows such an address may use it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Alerts {
+    /// Receives each alert as JSON.
+    pub webhook: Option<Credential>,
+    /// Asked after each run that went well: a dead man's switch rings when that stops.
+    pub ping: Option<Credential>,
+}
+
+/// `[mail]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mail {
+    /// Host name or address.
+    pub server: String,
+    /// TCP port.
+    pub port: u16,
+    /// How the connection is protected.
+    pub security: MailSecurity,
+    /// Who logs in, where the server asks for it.
+    pub login: Option<(String, Credential)>,
+    /// The sender.
+    pub from: Mailbox,
+    /// The receivers; never empty.
+    pub to: Vec<Mailbox>,
+    /// Whether the day's books are mailed as well.
+    pub reconciliation: bool,
+}
+
+/// How the connection to the mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailSecurity {
+    /// TLS is asked for on a plain connection, and required (RFC 3207).
+    StartTls,
+    /// TLS from the first byte on (RFC 8314).
+    Tls,
+    /// None: for a relay on this machine or a trusted network.
+    Plain,
 }
 
 /// `[limits]`; sizes in bytes.

@@ -1,6 +1,6 @@
 //! Single settings: from a value's text to a type that holds no bad one.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::document::{Problem, Value};
 use crate::domain::Domain;
+use crate::mailbox::Mailbox;
 
 /// Text with something in it, and no control characters.
 pub(super) fn filled(value: Value<'_>) -> Result<&str, Problem> {
@@ -105,9 +106,25 @@ pub(super) fn time(value: Value<'_>) -> Result<Time, Problem> {
 
 /// `YYYY-MM-DD`.
 pub(super) fn date(value: Value<'_>) -> Result<Date, Problem> {
-    let text = value.text_or_time()?;
-    let date = Date::strptime("%Y-%m-%d", &text).ok().filter(|_| text.len() == 10);
-    date.ok_or_else(|| value.problem("not a date; write it as in \"2026-10-01\""))
+    day(&value.text_or_time()?).map_err(|()| value.problem("not a date; write it as in \"2026-10-01\""))
+}
+
+/// `YYYY-MM-DD` outside the configuration file itself.
+pub(super) fn day(text: &str) -> Result<Date, ()> {
+    Date::strptime("%Y-%m-%d", text).ok().filter(|_| text.len() == 10).ok_or(())
+}
+
+/// The address of a mailbox.
+pub(super) fn mailbox(value: Value<'_>) -> Result<Mailbox, Problem> {
+    Mailbox::parse(filled(value)?).map_err(|error| value.problem(format_args!("{error}; write a mailbox's address")))
+}
+
+/// An address and port that nobody outside this machine reaches.
+pub(super) fn loopback(value: Value<'_>) -> Result<SocketAddr, Problem> {
+    let bad = "not an address and port; write it as in \"127.0.0.1:9464\"";
+    let address: SocketAddr = filled(value)?.parse().map_err(|_| value.problem(bad))?;
+    let what = "not on loopback; write 127.0.0.1 or [::1], and let a proxy or agent on this machine carry it further";
+    if address.ip().is_loopback() { Ok(address) } else { Err(value.problem(what)) }
 }
 
 /// An IANA name.

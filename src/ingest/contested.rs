@@ -9,7 +9,8 @@ use crate::digest::ItemId;
 use crate::export::Person;
 use crate::ledger::manifest::{Entry, Placed};
 use crate::ledger::{FileId, FileRow, LedgerError};
-use crate::resolve::{Mailbox, Outcome, Rules};
+use crate::mailbox::Mailbox;
+use crate::resolve::{Outcome, Rules};
 use crate::stage::Placement;
 
 /// Fills the working tables with whom earlier exports named for the contested items, and which mailboxes have them.

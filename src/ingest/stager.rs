@@ -12,7 +12,8 @@ use crate::eml::{self, Eml};
 use crate::export::{ChatItem, Person};
 use crate::ledger::Unplaced;
 use crate::ledger::manifest::{Entry, Known, Placed, Writer};
-use crate::resolve::{Mailbox, Outcome, Rules};
+use crate::mailbox::Mailbox;
+use crate::resolve::{Outcome, Rules};
 use crate::stage::{Placement, in_parallel};
 
 /// People without a mailbox are added up in memory up to this many, then in the working tables.

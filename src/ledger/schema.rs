@@ -7,7 +7,7 @@ use super::LedgerError;
 
 /// Every migration in the order in which it was released; the database's `user_version` says how many it has had.
 /// A released migration is never edited.
-const MIGRATIONS: &[(&str, &str)] = &[("the first tables", FIRST)];
+const MIGRATIONS: &[(&str, &str)] = &[("the first tables", FIRST), ("what people are told and decide", PEOPLE)];
 
 /// Times are Unix seconds; digests are the bytes, not their hexadecimal form. Why each table is as it is:
 ///
@@ -187,6 +187,119 @@ CREATE TABLE run_files (
   unresolved TEXT NOT NULL,
   PRIMARY KEY (run, position)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// What people are told, and what they decide. Times are Unix seconds, days `YYYY-MM-DD`. Why each table is as it is:
+///
+/// - `alerts` has a row from the moment a condition is first seen until it is gone; one open row for each kind and subject.
+///   `told` is when it was last handed to the channels, so that it is repeated weekly and not at every look.
+/// - `notices` is what goes out, a row for each channel, kept when sent: who was told what, and when, is evidence too.
+/// - `versions` says how mapping and list came to be what they are: who put which in force when, and what it changed.
+/// - `rejections` are operators' files that did not count, until they were mended.
+/// - `strangers` are names at the site that no pattern of `site.files` matches, as last listed.
+/// - `held_people` says whom a held item lacks a mailbox for, so that a person can decide about it without its original.
+/// - `dismissals` are a person's decision that something held needs nothing more; nothing of it is forgotten.
+/// - `runs.trouble` says what kind of failure a run ended with, for those that are treated differently.
+/// - `certificates` are those of our PGP keys as the last run saw them: the daemon holds no key, and still warns of expiry.
+/// - `people` is everybody whom exports named, with the mailbox found and when they were seen first and last: who is
+///   missing from capture, and whose e-mail a mapping overrides. `person` is the key that `unplaced` uses.
+const PEOPLE: &str = "
+CREATE TABLE alerts (
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  words TEXT NOT NULL,
+  raised INTEGER NOT NULL,
+  ended INTEGER,
+  told INTEGER,
+  acked_until TEXT,
+  acked_by TEXT,
+  acked INTEGER
+) STRICT;
+CREATE UNIQUE INDEX alerts_open ON alerts (kind, subject) WHERE ended IS NULL;
+
+CREATE TABLE notices (
+  id INTEGER PRIMARY KEY,
+  channel TEXT NOT NULL CHECK (channel IN ('webhook', 'mail', 'ping')),
+  kind TEXT NOT NULL,
+  body TEXT NOT NULL,
+  made INTEGER NOT NULL,
+  tries INTEGER NOT NULL DEFAULT 0,
+  next_try INTEGER NOT NULL,
+  sent INTEGER,
+  given_up INTEGER,
+  error TEXT
+) STRICT;
+CREATE INDEX notices_waiting ON notices (next_try) WHERE sent IS NULL AND given_up IS NULL;
+
+CREATE TABLE versions (
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  digest BLOB NOT NULL REFERENCES shapes,
+  since INTEGER NOT NULL,
+  put_by TEXT NOT NULL,
+  entries INTEGER NOT NULL,
+  added INTEGER NOT NULL,
+  removed INTEGER NOT NULL,
+  changed INTEGER NOT NULL,
+  concerns TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE rejections (
+  id INTEGER PRIMARY KEY,
+  kind TEXT NOT NULL,
+  since INTEGER NOT NULL,
+  mended INTEGER,
+  errors TEXT NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX rejections_open ON rejections (kind) WHERE mended IS NULL;
+
+CREATE TABLE strangers (
+  name TEXT PRIMARY KEY,
+  first_seen INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE held_people (
+  file INTEGER NOT NULL REFERENCES files,
+  time INTEGER NOT NULL,
+  id BLOB NOT NULL,
+  person TEXT NOT NULL,
+  PRIMARY KEY (file, time, id, person)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE dismissals (
+  id INTEGER PRIMARY KEY,
+  file INTEGER NOT NULL REFERENCES files,
+  kind TEXT NOT NULL CHECK (kind IN ('file', 'item', 'record')),
+  time INTEGER,
+  item BLOB,
+  ordinal INTEGER,
+  reason TEXT NOT NULL,
+  dismissed_by TEXT NOT NULL,
+  dismissed INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX dismissals_once ON dismissals (file, kind, coalesce(time, 0), coalesce(item, x''), coalesce(ordinal, 0));
+
+CREATE TABLE people (
+  person TEXT PRIMARY KEY,
+  im_id TEXT,
+  email TEXT,
+  name TEXT,
+  company TEXT,
+  mailbox TEXT,
+  first_seen INTEGER NOT NULL,
+  last_seen INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX people_by_im_id ON people (im_id);
+
+CREATE TABLE certificates (
+  fingerprint TEXT PRIMARY KEY,
+  credential TEXT NOT NULL,
+  expires INTEGER,
+  seen INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+ALTER TABLE runs ADD COLUMN trouble TEXT;
 ";
 
 /// Brings a database to today's tables, each migration in a transaction of its own.

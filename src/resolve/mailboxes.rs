@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::canonical::{CanonicalError, lines, pairs};
-use super::mailbox::Mailbox;
 use super::table::{Column, Fault, Row, RowError, Table};
 use crate::export::trim;
+use crate::mailbox::Mailbox;
 
 const PRIMARY: &str = "PrimarySmtpAddress";
 const USER: &str = "UserPrincipalName";

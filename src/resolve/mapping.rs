@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::canonical::{CanonicalError, lines, pairs};
-use super::mailbox::{Mailbox, MailboxError};
 use super::table::{Fault, Row, RowError, Table};
 use crate::export::ImId;
+use crate::mailbox::{Mailbox, MailboxError};
 
 /// An example that parses, for `mapping template` and the `mapping` folder.
 pub const TEMPLATE: &str = include_str!("../../mapping/example.csv");

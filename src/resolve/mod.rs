@@ -3,7 +3,6 @@
 //! It knows neither files nor settings, and not what an item holds: persons go in, mailboxes come out.
 
 mod canonical;
-mod mailbox;
 pub mod mailboxes;
 pub mod mapping;
 mod table;
@@ -11,15 +10,15 @@ mod table;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use crate::mailbox::Mailbox;
 pub use canonical::CanonicalError;
-pub use mailbox::{Mailbox, MailboxError};
 pub use mailboxes::MailboxList;
 pub use mapping::Mapping;
 pub use table::{Column, Fault, RowError};
 
 use crate::domain::{Domain, is_domain};
 use crate::export::{ChatItem, Email, Person, trim};
-use mailbox::domain_of;
+use crate::mailbox::domain_of;
 use mapping::Target;
 
 /// What becomes of a participant.

@@ -9,8 +9,8 @@ use std::fmt;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
-use super::mailbox::MailboxError;
 use crate::export::trim;
+use crate::mailbox::MailboxError;
 
 /// What is wrong in a file, and where. It never quotes a cell.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -9,7 +9,7 @@ use super::{FOLDER, Placement, StageError, Target, in_parallel};
 use crate::books::Placements;
 use crate::decrypt::Authenticated;
 use crate::durable::{AtPath, Disk, FileSystem, Folder};
-use crate::resolve::Mailbox;
+use crate::mailbox::Mailbox;
 
 /// Files are written here first; names that begin with a dot are not the importer's (contract 7).
 const HIDDEN: &str = ".incoming";

@@ -11,7 +11,7 @@ use std::fmt;
 use crate::books::Placements;
 use crate::decrypt::Authenticated;
 use crate::durable::PathError;
-use crate::resolve::Mailbox;
+use crate::mailbox::Mailbox;
 
 /// The folder in each mailbox (contract 7).
 pub const FOLDER: &str = "ICE Chat";

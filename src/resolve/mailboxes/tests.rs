@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::resolve::MailboxError;
+use crate::mailbox::MailboxError;
 
 fn parse(csv: &str) -> Result<ReadList, Vec<RowError>> {
     MailboxList::parse("mailboxes.csv", csv.as_bytes())

@@ -62,7 +62,7 @@ impl Mailbox {
 }
 
 /// What stands after the last `@`, well-formed or not.
-pub(super) fn domain_of(address: &str) -> Option<&str> {
+pub(crate) fn domain_of(address: &str) -> Option<&str> {
     address.rsplit_once('@').map(|(_, domain)| domain)
 }
 
