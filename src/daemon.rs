@@ -10,7 +10,7 @@ mod rules;
 use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use sd_notify::NotifyState;
@@ -29,7 +29,8 @@ use crate::durable::{Disk, PathError};
 use crate::exit_code::ExitCode;
 use crate::ledger::{Ledger, LedgerError};
 use crate::lock::{Lock, LockError};
-use crate::{report, schedule};
+use crate::metrics::{self, Vitals};
+use crate::{events, report, schedule};
 
 /// Between two looks at the operators' files. What is copied in by hand or by a sync tool changes more often than that.
 const LOOK: Duration = Duration::from_secs(3);
@@ -62,11 +63,11 @@ pub enum DaemonError {
     System(#[from] std::io::Error),
 }
 
-/// Waits, starts runs, until SIGTERM or SIGINT. A run in flight is asked to stop at its next safe point and waited for.
+/// Waits, starts runs (which log as the flags `log` say), until SIGTERM or SIGINT. A run in flight is asked to stop at its next safe point and waited for.
 ///
 /// # Errors
 /// Where the daemon cannot start; nothing that happens to a run ends it.
-pub fn run(config_file: &Path) -> Result<(), DaemonError> {
+pub fn run(config_file: &Path, log: Vec<String>) -> Result<(), DaemonError> {
     let config = Config::load(config_file)?;
     let state = &config.state.directory;
     Disk::open_or_make(state, 0o700)?;
@@ -75,18 +76,34 @@ pub fn run(config_file: &Path) -> Result<(), DaemonError> {
         error @ LockError::File(_) => DaemonError::Lock(error),
     })?;
     let ledger = Ledger::open(state)?;
+    let vitals = Vitals::new(&config);
+    serve_metrics(&config, &vitals);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let program = std::env::current_exe()?;
     let daemon = Daemon {
         config,
         ledger,
         program,
+        log,
+        vitals,
         files: OperatorFiles::default(),
         ingest: Backoff::default(),
         replay: Backoff::default(),
         complaint: String::new(),
     };
     runtime.block_on(daemon.watch())
+}
+
+/// An address that is taken keeps nobody from archiving.
+fn serve_metrics(config: &Config, vitals: &Vitals) {
+    let Some(address) = config.metrics else { return };
+    match metrics::serve(address, vitals.clone()) {
+        Ok(()) => info!("metrics are served at http://{address}/metrics"),
+        Err(error) => warn!(
+            message_id = events::METRICS_NOT_SERVED,
+            "metrics cannot be served at {address}: {error}; free the port or change metrics.listen, then restart the daemon"
+        ),
+    }
 }
 
 /// What a child is started for.
@@ -109,6 +126,9 @@ struct Daemon {
     config: Config,
     ledger: Ledger,
     program: PathBuf,
+    /// Flags that make a child log as this program does.
+    log: Vec<String>,
+    vitals: Vitals,
     files: OperatorFiles,
     ingest: Backoff,
     replay: Backoff,
@@ -124,7 +144,7 @@ impl Daemon {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         notify(&[NotifyState::Ready]);
-        info!(firm_code = self.config.site.firm_code, "daemon started");
+        info!(message_id = events::DAEMON_STARTED, firm_code = self.config.site.firm_code, "daemon started");
         self.show_status();
         loop {
             let minute = tokio::select! {
@@ -133,6 +153,7 @@ impl Daemon {
                 () = stop.asked() => break,
             };
             notify(&[NotifyState::Watchdog]);
+            self.vitals.turned(Instant::now());
             let work = self.next_work();
             if let Some(work) = work
                 && self.work(work, &mut stop).await
@@ -144,7 +165,7 @@ impl Daemon {
             }
         }
         notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
-        info!("daemon stopped");
+        info!(message_id = events::DAEMON_STOPPED, "daemon stopped");
         // The process ends here, and the waker with it.
         let _ = waker.shutdown().await;
         Ok(())
@@ -209,7 +230,10 @@ impl Daemon {
                     notify(&[NotifyState::Stopping, NotifyState::Status("stopping: the run goes to its next safe point")]);
                     ask_to_stop(&child);
                 }
-                _ = alive.tick() => notify(&[NotifyState::Watchdog]),
+                _ = alive.tick() => {
+                    notify(&[NotifyState::Watchdog]);
+                    self.vitals.turned(Instant::now());
+                }
             }
         };
         match ended {
@@ -224,6 +248,7 @@ impl Daemon {
         Command::new(&self.program)
             .arg("--config")
             .arg(&self.config.file)
+            .args(&self.log)
             .args([verb, "--in-force"])
             // What a child told systemd would count as ours.
             .env_remove("NOTIFY_SOCKET")
@@ -238,7 +263,7 @@ impl Daemon {
     fn note_end(&mut self, work: Work, status: ExitStatus) {
         let is = |code: ExitCode| status.code() == Some(code.code().into());
         if is(ExitCode::Complete) || is(ExitCode::Attention) {
-            info!("{} is done", work.verb());
+            info!(message_id = events::RUN_DONE, "{} is done", work.verb());
             *self.backoff(work) = Backoff::default();
         } else if is(ExitCode::Busy) {
             let at = self.backoff(work).once_more(Timestamp::now());
@@ -250,7 +275,7 @@ impl Daemon {
 
     fn note_failure(&mut self, work: Work, what: &str) {
         let at = self.backoff(work).failed(Timestamp::now());
-        warn!("{} {what}; the next try is at {at}", work.verb());
+        warn!(message_id = events::RUN_FAILED, "{} {what}; the next try is at {at}", work.verb());
     }
 
     fn backoff(&mut self, work: Work) -> &mut Backoff {

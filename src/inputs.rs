@@ -14,6 +14,7 @@ use crate::decrypt::{KeyError, SecretKeys, Signers};
 use crate::domain::Domain;
 use crate::download::sftp::Secrets;
 use crate::durable::{AtPath, PathError};
+use crate::events;
 use crate::export::profile::{Profile, ProfileError, builtin_names};
 use crate::ledger::{Ledger, LedgerError, StoredRules};
 use crate::resolve::{CanonicalError, MailboxList, Mapping, RowError, RuleSet};
@@ -280,7 +281,10 @@ fn fall_back<T>(
     for error in errors.take(20) {
         warn!("{what} rejected: {}", chain(&error));
     }
-    warn!("the new {what} is rejected (errors: {count}); the last good one stays in force");
+    warn!(
+        message_id = events::RULES_REJECTED,
+        "the new {what} is rejected (errors: {count}); the last good one stays in force"
+    );
     Ok(kept)
 }
 

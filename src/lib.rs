@@ -16,10 +16,10 @@
 //! - [`ledger`]: what was done, for ever.
 //!
 //! Around them: [`cli`] (one file for each verb), [`daemon`] and [`schedule`], [`demo`], [`check`] and [`verify`], [`keys`],
-//! [`report`] and [`in_flight`], [`inputs`] (keys, profile, mapping and list as a run is given them), [`config`].
+//! [`report`], [`in_flight`] and [`metrics`], [`inputs`] (keys, profile, mapping and list as a run is given them), [`config`].
 //!
 //! Below them small rooms hold what several need and none owns: [`books`], [`digest`], [`domain`] and [`mailbox`]
-//! (values known everywhere), [`cause`], [`durable`] (the seam to the file system), [`exit_code`], [`lock`].
+//! (values known everywhere), [`cause`], [`durable`] (the seam to the file system), [`events`], [`exit_code`], [`lock`].
 //!
 //! # What the rooms do not know
 //! - `export`, `resolve`, `eml`, `schedule` and the report's formatting know no files, clock, network, async or logging.
@@ -43,6 +43,7 @@ pub mod domain;
 pub mod download;
 pub mod durable;
 pub mod eml;
+pub mod events;
 pub mod exit_code;
 pub mod export;
 pub mod in_flight;
@@ -52,6 +53,7 @@ pub mod keys;
 pub mod ledger;
 pub mod lock;
 pub mod mailbox;
+pub mod metrics;
 pub mod report;
 pub mod resolve;
 pub mod schedule;

@@ -4,6 +4,7 @@ mod check;
 mod demo;
 mod ingest;
 mod keys;
+mod logging;
 mod mapping;
 mod output;
 mod profile;
@@ -40,6 +41,9 @@ struct Arguments {
     /// The configuration file
     #[arg(short, long, global = true, value_name = "FILE", default_value = CONFIG)]
     config: PathBuf,
+
+    #[command(flatten)]
+    log: logging::LogArguments,
 
     #[command(subcommand)]
     verb: Verb,
@@ -145,10 +149,11 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Complete };
         }
     };
-    let bars = progress::start_logging();
+    let bars = progress::Bars::new();
+    let as_text = arguments.log.start(&bars);
     let done = match arguments.verb {
         Verb::Demo(demo) => demo::demo(&demo, &bars),
-        Verb::Run(run) => run::run(&arguments.config, &run),
+        Verb::Run(run) => run::run(&arguments.config, &run, arguments.log),
         Verb::Ingest(ingest) => ingest::ingest(&arguments.config, &ingest, &bars),
         Verb::Check(check) => check::check(&arguments.config, &check),
         Verb::Keys(verb) => keys::keys(&arguments.config, &verb),
@@ -160,7 +165,7 @@ pub fn main() -> ExitCode {
         Verb::Verify(verify) => verify::verify(&arguments.config, &verify),
     };
     done.unwrap_or_else(|failure| {
-        output::complain(&failure.line);
+        logging::complain(&failure, as_text);
         failure.code
     })
 }

@@ -1,14 +1,13 @@
 //! What a person sees while a run works: bars on a terminal, log lines otherwise. Alone knows the bars' library.
 
 use std::fmt;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use tracing::info;
-use tracing_subscriber::fmt::MakeWriter;
 
 use crate::download::Progress;
 
@@ -19,46 +18,24 @@ pub(super) struct Bars {
     on_terminal: bool,
 }
 
-/// Sends log lines to standard error, above the bars.
-pub(super) fn start_logging() -> Bars {
-    let on_terminal = io::stderr().is_terminal();
-    let target = if on_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
-    let bars = Bars { all: MultiProgress::with_draw_target(target), on_terminal };
-    let subscriber = tracing_subscriber::fmt()
-        .with_writer(bars.clone())
-        .with_ansi(on_terminal)
-        .with_target(false)
-        .with_max_level(tracing::Level::INFO);
-    // A second call, as tests make in one process, keeps the first subscriber.
-    let _ = tracing::subscriber::set_global_default(subscriber.finish());
-    bars
-}
-
-/// Writes one log line while the bars are out of the way.
-#[derive(Debug)]
-pub(super) struct Line {
-    all: MultiProgress,
-}
-
-impl Write for Line {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.all.suspend(|| io::stderr().write(bytes))
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
-    }
-}
-
-impl<'a> MakeWriter<'a> for Bars {
-    type Writer = Line;
-
-    fn make_writer(&'a self) -> Line {
-        Line { all: self.all.clone() }
-    }
-}
-
 impl Bars {
+    /// Bars on standard error, where that is a terminal.
+    pub(super) fn new() -> Self {
+        let on_terminal = io::stderr().is_terminal();
+        let target = if on_terminal { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+        Self { all: MultiProgress::with_draw_target(target), on_terminal }
+    }
+
+    /// Whether somebody sees them.
+    pub(super) fn are_on_terminal(&self) -> bool {
+        self.on_terminal
+    }
+
+    /// Writes something while the bars are out of the way.
+    pub(super) fn out_of_the_way<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.all.suspend(write)
+    }
+
     /// Bytes that come from the site.
     pub(super) fn download(&self) -> Bar {
         let style = "{msg} [{bar:30}] {bytes}/{total_bytes} {bytes_per_sec} {eta} left";

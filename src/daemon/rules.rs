@@ -7,6 +7,7 @@ use tracing::{info, warn};
 
 use crate::cause::chain;
 use crate::config::{Config, Stamp};
+use crate::events;
 use crate::inputs::{self, InputError};
 use crate::ledger::Ledger;
 use crate::resolve::RuleSet;
@@ -63,6 +64,7 @@ impl OperatorFiles {
             Err(error) => {
                 if known.is_none() {
                     warn!(
+                        message_id = events::RULES_REJECTED,
                         "the new mapping or mailbox list is rejected, the last good one (if any) stays in force: {}",
                         chain(&error)
                     );
@@ -87,7 +89,11 @@ fn put_in_force(config: &Config, ledger: &Ledger, rules: &RuleSet, now: Timestam
         warn!("the mapping is empty: there is no CSV file with rows in {}", config.mapping.directory.display());
     }
     if mapping || list {
-        info!(im_ids = rules.mapping.len(), "a new mapping or mailbox list is in force");
+        info!(
+            message_id = events::RULES_ACCEPTED,
+            im_ids = rules.mapping.len(),
+            "a new mapping or mailbox list is in force"
+        );
     }
     Ok(mapping || list)
 }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use backon::{BackoffBuilder, ExponentialBuilder};
 use glob::Pattern;
 use tokio::runtime::{Builder, Runtime};
+use tracing::{debug, warn};
 
 use super::listing::Listing;
 use super::spool::Incoming;
@@ -123,7 +124,9 @@ impl Site {
     /// Where the site cannot be reached, is another, refuses the login, or the folder cannot be read.
     pub fn list(&mut self) -> Result<Listing, SiteError> {
         let entries = self.retrying(None, async |session| session.entries().await)?;
-        Ok(Listing::sort(entries, &self.patterns))
+        let listing = Listing::sort(entries, &self.patterns);
+        debug!(exports = listing.exports.len(), others = listing.others.len(), "listed the site's folder");
+        Ok(listing)
     }
 
     /// Waits until size and mtime of each file have stood still for `site.settle`. Returns the files as they stand then,
@@ -212,7 +215,7 @@ impl Site {
                 return Err(self.failed(trouble));
             };
             let cause = trouble.source().map(tracing::field::display);
-            tracing::warn!(attempt, cause, "site {}: {trouble}; connecting again in {wait:?}", self.address.name());
+            warn!(attempt, cause, "site {}: {trouble}; connecting again in {wait:?}", self.address.name());
             thread::sleep(wait);
         }
     }
@@ -226,7 +229,7 @@ impl Site {
         let attempt = async {
             let session = match session {
                 Some(session) => session,
-                None => session.insert(Session::open(address, credentials, directory).await?),
+                None => session.insert(open(address, credentials, directory).await?),
             };
             work(session).await
         };
@@ -240,6 +243,13 @@ impl Site {
     fn failed(&self, trouble: Trouble) -> SiteError {
         SiteError::new(&self.address.name(), trouble)
     }
+}
+
+async fn open(address: &Address, credentials: &Credentials, directory: &str) -> Result<Session, Trouble> {
+    debug!(site = address.name(), "connecting");
+    let session = Session::open(address, credentials, directory).await?;
+    debug!(site = address.name(), directory, "logged in, the folder is open");
+    Ok(session)
 }
 
 fn runtime(address: &Address) -> Result<Runtime, SiteError> {

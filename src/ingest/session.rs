@@ -15,6 +15,7 @@ use crate::books::Books;
 use crate::cause::chain;
 use crate::config::Config;
 use crate::digest::Sha256;
+use crate::events;
 use crate::ledger::{FileReport, FileRow, FileState, RuleSetId};
 use crate::resolve::{RuleSet, Rules};
 
@@ -97,7 +98,7 @@ impl Session<'_> {
                 *report
             }
             Taken::Held { reason } => {
-                warn!(file = row.name, sha256 = %row.sha256, "held: {reason}");
+                warn!(message_id = events::EXPORT_HELD, file = row.name, sha256 = %row.sha256, "held: {reason}");
                 first::held_report(row, &reason)
             }
         };
@@ -108,6 +109,7 @@ impl Session<'_> {
 fn log_staged(config: &Config, report: &FileReport) {
     let Books { items, placements, changed } = report.books;
     info!(
+        message_id = events::EXPORT_TAKEN,
         file = report.name,
         sha256 = %report.sha256,
         available = items.available,
@@ -147,11 +149,11 @@ pub(super) fn settle_replay(
         Ok(Replayed::Unmoved | Replayed::OriginalGone) => {}
         Ok(Replayed::Done(Books { items, placements, .. })) => {
             let (staged, held, placements) = (items.staged, items.held, placements.staged);
-            info!(file = row.name, staged, held, placements, "export replayed");
+            info!(message_id = events::EXPORT_REPLAYED, file = row.name, staged, held, placements, "export replayed");
         }
         Err(error) if error.concerns_one_export() => {
             let reason = chain(&error);
-            warn!(file = row.name, "not replayed: {reason}");
+            warn!(message_id = events::EXPORT_NOT_REPLAYED, file = row.name, "not replayed: {reason}");
             tools.ledger.note_failed_replay(row, &reason, tools.run)?;
         }
         Err(error) => return Err(error),

@@ -201,6 +201,7 @@ CREATE TABLE run_files (
 /// - `dismissals` are a person's decision that something held needs nothing more; nothing of it is forgotten.
 /// - `runs.trouble` says what kind of failure a run ended with, for those that are treated differently.
 /// - `certificates` are those of our PGP keys as the last run saw them: the daemon holds no key, and still warns of expiry.
+/// - `unplaced_ours`: how many of ours lack a mailbox is asked every few seconds, and externals are counted nowhere.
 /// - `people` is everybody whom exports named, with the mailbox found and when they were seen first and last: who is
 ///   missing from capture, and whose e-mail a mapping overrides. `person` is the key that `unplaced` uses.
 const PEOPLE: &str = "
@@ -298,6 +299,8 @@ CREATE TABLE certificates (
   expires INTEGER,
   seen INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+CREATE INDEX unplaced_ours ON unplaced (person) WHERE external = 0;
 
 ALTER TABLE runs ADD COLUMN trouble TEXT;
 ";

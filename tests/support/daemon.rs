@@ -9,28 +9,35 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use super::firm::Firm;
+use super::planted;
 
 /// A running daemon; stopped when dropped.
 pub struct Daemon {
     child: Child,
     said: Arc<Mutex<Vec<String>>>,
     log: PathBuf,
+    state: PathBuf,
 }
 
 impl Daemon {
     /// Starts the firm's daemon.
     pub fn start(firm: &Firm) -> Self {
+        Self::start_with(firm, &[])
+    }
+
+    /// The same, with further arguments.
+    pub fn start_with(firm: &Firm, arguments: &[&str]) -> Self {
         let path = firm.path("notify");
         let _ = fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).unwrap();
         let log = firm.path("daemon.log");
-        let mut command = firm.command(&["run"]);
+        let mut command = firm.command(&[&["run"], arguments].concat());
         command.env("NOTIFY_SOCKET", &path).stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
         let said = Arc::new(Mutex::new(Vec::new()));
         let heard = Arc::clone(&said);
         thread::spawn(move || listen(&socket, &heard));
-        Self { child, said, log }
+        Self { child, said, log, state: firm.path("state") }
     }
 
     /// What it told systemd so far, each assignment by itself.
@@ -97,6 +104,12 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         if self.is_running() {
             self.stop();
+        }
+        // A test that has failed already has said enough.
+        if !thread::panicking() {
+            planted::look_through("the daemon's log", &self.log());
+            planted::look_through("the daemon's words to systemd", &self.said().join("\n"));
+            planted::look_through_state(&self.state);
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use super::gpg::{Encrypt, Gpg};
+use super::planted;
 use super::sshd::{Sshd, SshdOptions};
 
 /// A firm with everything set up; gone when dropped.
@@ -34,12 +35,15 @@ pub struct Said {
 }
 
 impl Said {
-    /// What a program that has ended said.
+    /// What a program that has ended said: no chat text and no secret, whatever was asked of it.
     pub fn from(output: &Output) -> Self {
         use std::os::unix::process::ExitStatusExt;
         let code = output.status.code().or(output.status.signal().map(|signal| 128 + signal)).unwrap();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        Self { code, out: text(&output.stdout), err: text(&output.stderr) }
+        let said = Self { code, out: text(&output.stdout), err: text(&output.stderr) };
+        planted::look_through("standard output", &said.out);
+        planted::look_through("standard error", &said.err);
+        said
     }
 
     /// What the program under test says to these arguments, without any firm.
@@ -150,13 +154,13 @@ impl Firm {
         self.encrypt_how(xml, &Encrypt { compress: Some("zlib"), ..Encrypt::default() })
     }
 
-    /// Encrypts to the firm's certificate, otherwise as told.
+    /// Encrypts to the firm's certificate, otherwise as told; chat text is planted in each message.
     pub fn encrypt_how(&self, xml: &str, how: &Encrypt<'_>) -> Vec<u8> {
         let recipient = self.recipient();
         let named =
             if how.recipients.is_empty() && how.hidden.is_empty() { vec![recipient.as_str()] } else { Vec::new() };
         let recipients: Vec<&str> = how.recipients.iter().copied().chain(named).collect();
-        self.gpg.encrypt(xml.as_bytes(), &Encrypt { recipients: &recipients, ..how.clone() })
+        self.gpg.encrypt(planted::plant(xml).as_bytes(), &Encrypt { recipients: &recipients, ..how.clone() })
     }
 
     /// The firm's certificate's fingerprint.
@@ -176,6 +180,7 @@ impl Firm {
 
     /// The program under test with this firm's configuration.
     pub fn command(&self, arguments: &[&str]) -> Command {
+        planted::keep_secrets_of(self.dir.path());
         let mut command = Command::new(env!("CARGO_BIN_EXE_icechatd"));
         command.arg("--config").arg(self.path("config.toml")).args(arguments).env_remove("CREDENTIALS_DIRECTORY");
         command
@@ -183,7 +188,9 @@ impl Firm {
 
     /// Runs a verb to its end.
     pub fn run(&self, arguments: &[&str]) -> Said {
-        Said::from(&self.command(arguments).output().unwrap())
+        let said = Said::from(&self.command(arguments).output().unwrap());
+        planted::look_through_state(&self.path("state"));
+        said
     }
 
     /// Encrypts bytes that are no text of ours, or in another way than [`Firm::encrypt`].

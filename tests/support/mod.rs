@@ -7,6 +7,8 @@ pub mod archive;
 pub mod daemon;
 pub mod firm;
 pub mod gpg;
+pub mod http;
+pub mod planted;
 pub mod proxy;
 pub mod scripted;
 pub mod sshd;

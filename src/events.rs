@@ -1,0 +1,27 @@
+//! What each event worth a rule of its own is called in the log: its `message_id`, which the journal keeps as `MESSAGE_ID`
+//! (systemd.journal-fields(7)). An id stays what it is when the words beside it are mended; docs/logs.md lists them.
+
+/// The daemon waits and starts runs from here on.
+pub const DAEMON_STARTED: &str = "df54e1de1b794c88b5f954103478d8a1";
+/// The daemon ended as it was told to.
+pub const DAEMON_STOPPED: &str = "059d063cd0724fcaae4132e1d599ebce";
+/// A run that the daemon started is done; something may need a person all the same.
+pub const RUN_DONE: &str = "d6c18ea5ca7248f4a6b41a8562ec2631";
+/// A run that the daemon started failed, and will be tried again.
+pub const RUN_FAILED: &str = "de8484104bcd47028e4054ab44c358b3";
+/// An export is staged and committed.
+pub const EXPORT_TAKEN: &str = "4439f242ac48495ba9d4acb96c7ce5ae";
+/// An export is held: nothing of it is staged until its cause is mended.
+pub const EXPORT_HELD: &str = "8f0e74cfd1f549039a8b3b14bf32b407";
+/// What had no mailbox before in an export has been looked at again.
+pub const EXPORT_REPLAYED: &str = "469989790bfe492888e66adf4b8a1818";
+/// An export could not be looked at again.
+pub const EXPORT_NOT_REPLAYED: &str = "8043996ec5724ae7bba4d67bf663b61a";
+/// A new mapping or mailbox list is in force.
+pub const RULES_ACCEPTED: &str = "4b1b9afd9a9d4d7fa77a5b9953623c84";
+/// A mapping or mailbox list does not count; the last good one stays in force.
+pub const RULES_REJECTED: &str = "f1f8c5866586495c86a453c7c70d4092";
+/// The configuration is invalid.
+pub const CONFIGURATION_REJECTED: &str = "925348fa567f467581748d0cf3913aee";
+/// Metrics cannot be served.
+pub const METRICS_NOT_SERVED: &str = "cf8a9e210b0143bd9727537b75e91631";
