@@ -8,6 +8,7 @@ mod contested;
 mod error;
 mod first;
 mod original;
+mod people;
 mod recorded;
 mod replay;
 mod session;
@@ -32,7 +33,9 @@ use crate::digest::Sha256;
 use crate::download::Progress;
 use crate::durable::Disk;
 use crate::inputs::{self, Inputs, RulesFrom};
-use crate::ledger::{FileReport, FileState, Ledger, LedgerError, Outcome, RuleSetId, RunId, RunReport, Scratch};
+use crate::ledger::{
+    Certificate, FileReport, FileState, Ledger, LedgerError, Outcome, RuleSetId, RunId, RunReport, Scratch,
+};
 use crate::lock::Lock;
 use crate::report::{self, Needs};
 use crate::resolve::RuleSet;
@@ -192,6 +195,9 @@ fn in_run(
     let worked = (|| {
         let scratch = ledger.scratch()?;
         let tools = tools(job, &ledger, &scratch, target.as_ref(), run);
+        if !dry {
+            ledger.note_certificates(&certificates(job), started)?;
+        }
         let (rules, rule_set) = rules_of_run(&tools, job.options)?;
         work(&tools, rules, rule_set)
     })();
@@ -222,6 +228,18 @@ fn tools<'a>(
         run,
         circumstances: circumstances(job),
     }
+}
+
+/// The certificates that ICE may encrypt to; retired keys open old exports only, so their end is nobody's matter.
+fn certificates(job: &Job<'_>) -> Vec<Certificate> {
+    let all = job.inputs.keys.certificates().into_iter();
+    let in_use = all.filter(|one| job.config.keys.pgp.iter().any(|credential| credential.name() == one.credential));
+    let recorded = in_use.map(|one| Certificate {
+        fingerprint: one.fingerprint,
+        credential: one.credential,
+        expires: one.expires.and_then(|end| Timestamp::try_from(end).ok()),
+    });
+    recorded.collect()
 }
 
 fn open_target(config: &Config) -> Result<Local<Disk>, StageError> {

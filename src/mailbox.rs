@@ -4,11 +4,14 @@ use std::borrow::Borrow;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::domain::is_domain;
 
 /// A mailbox address that can be a folder's name: lower case, an ASCII dot-atom local part (RFC 5322 section 3.2.3)
 /// without `/`, `@`, a domain, at most 254 bytes (contract 6). `.` and `..` are impossible: there is always an `@`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Mailbox(Arc<str>);
 
 /// Why an address names no mailbox. It never quotes the address.
@@ -75,6 +78,20 @@ fn is_atom(text: &str) -> bool {
 impl Borrow<str> for Mailbox {
     fn borrow(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for Mailbox {
+    type Error = MailboxError;
+
+    fn try_from(text: String) -> Result<Self, MailboxError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Mailbox> for String {
+    fn from(mailbox: Mailbox) -> Self {
+        mailbox.as_str().to_owned()
     }
 }
 

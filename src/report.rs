@@ -1,6 +1,8 @@
 //! What a run did and what needs a person, for people and for programs (contract 8). Reads the ledger, never the
 //! pipeline.
 
+pub mod coverage;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
 
@@ -43,7 +45,7 @@ impl fmt::Display for Needs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = &self.state;
         let lines = [
-            (state.held_files, "file", "held", "icechatd status names them; mend the cause and run icechatd ingest"),
+            (state.held_files, "file", "held", "icechatd held list says why; mend the cause and run icechatd ingest"),
             (state.unfinished_files, "file", "not finished", "icechatd ingest goes on with it"),
             (
                 state.failed_replays,
@@ -51,12 +53,17 @@ impl fmt::Display for Needs {
                 "not replayed",
                 "icechatd status says why; put it right and run icechatd replay",
             ),
-            (state.held_items, "item", "held", "without a mailbox; icechatd mapping unresolved, then icechatd replay"),
+            (
+                state.held_items,
+                "item",
+                "held",
+                "in nobody's mailbox; icechatd mapping unresolved, then icechatd replay; or icechatd held list",
+            ),
             (
                 state.rejected_records,
                 "record",
                 "rejected",
-                "icechatd status names them; icechatd replay tries them again",
+                "icechatd held list names them; icechatd replay tries them again",
             ),
             (state.unresolved, "participant of ours", "unresolved", "icechatd mapping unresolved lists them"),
         ];
@@ -129,6 +136,7 @@ fn file_json(file: &FileReport) -> Value {
         "firm_code": file.export_firm,
         "state": file.state,
         "reason": file.reason,
+        "dismissed": file.dismissed,
         "signed_by": signed_by(file),
         "items": file.books.items,
         "placements": file.books.placements,
@@ -136,7 +144,7 @@ fn file_json(file: &FileReport) -> Value {
         "unknown": parsed(&file.unknown),
         "supersedes": file.supersedes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rejected": file.rejected.iter().map(|rejected| json!({
-            "line": rejected.line, "kind": rejected.kind, "reason": rejected.reason
+            "line": rejected.line, "kind": rejected.kind, "reason": rejected.reason, "dismissed": rejected.dismissed
         })).collect::<Vec<_>>(),
     })
 }
@@ -234,7 +242,11 @@ fn write_file(text: &mut String, file: &FileReport) -> fmt::Result {
         writeln!(text, "  made for firm: {firm}")?;
     }
     if let Some(reason) = &file.reason {
-        let what = if file.state == "held" { "held" } else { "not replayed" };
+        let what = match (file.state.as_str(), file.dismissed) {
+            ("held", true) => "held, and dismissed",
+            ("held", false) => "held",
+            _ => "not replayed",
+        };
         return writeln!(text, "  {what}: {reason}");
     }
     for superseded in &file.supersedes {
@@ -247,7 +259,8 @@ fn write_file(text: &mut String, file: &FileReport) -> fmt::Result {
         writeln!(text, "  not in the profile: {path} ({} times)", unknown["count"])?;
     }
     for rejected in file.rejected.iter().take(20) {
-        writeln!(text, "  rejected: line {}: {} ({})", rejected.line, rejected.reason, rejected.kind)?;
+        let dismissed = if rejected.dismissed { ", dismissed" } else { "" };
+        writeln!(text, "  rejected: line {}: {} ({}{dismissed})", rejected.line, rejected.reason, rejected.kind)?;
     }
     if file.rejected.len() > 20 {
         writeln!(text, "  … {} rejected in all; icechatd report --json lists them", file.rejected.len())?;

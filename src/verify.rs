@@ -18,7 +18,7 @@ pub struct Verified {
     pub files: u64,
     /// Manifests read and found as committed.
     pub manifests: u64,
-    /// Items the manifests speak of.
+    /// Items that the manifests give a place.
     pub items: u64,
     /// Placements the manifests speak of.
     pub placements: u64,
@@ -92,7 +92,7 @@ impl Verified {
             let read = manifest.read(ledger, |entry| {
                 records += u64::from(!matches!(entry, Entry::Header { .. } | Entry::Copied(_)));
                 self.recorded(ledger, file, &entry)?;
-                if let Entry::Staged(placed) | Entry::Copied(placed) = &entry {
+                if let Entry::Staged(placed) | Entry::Copied(placed) | Entry::Held(placed) = &entry {
                     self.placed(staging, placed);
                 }
                 Ok::<_, LedgerError>(())
@@ -113,7 +113,7 @@ impl Verified {
     fn recorded(&mut self, ledger: &Ledger, file: &FileRow, entry: &Entry) -> Result<(), LedgerError> {
         let (known, has_place) = match entry {
             Entry::Staged(placed) | Entry::Copied(placed) => (&placed.item, true),
-            Entry::Held(known) => (known, false),
+            Entry::Held(placed) => (&placed.item, false),
             _ => return Ok(()),
         };
         let item = match ItemId::from_hex(&known.id) {
@@ -136,7 +136,7 @@ impl Verified {
     }
 
     fn placed(&mut self, staging: &Path, placed: &Placed) {
-        self.items += 1;
+        self.items += u64::from(!placed.mailboxes.is_empty());
         let name = placed.name();
         for mailbox in &placed.mailboxes {
             self.placements += 1;

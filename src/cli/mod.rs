@@ -2,6 +2,7 @@
 
 mod check;
 mod demo;
+mod held;
 mod ingest;
 mod keys;
 mod logging;
@@ -70,8 +71,11 @@ enum Verb {
     Profile(profile::Verb),
     /// On one screen: the daemon, a run in flight, the last run, what needs a person
     Status(status::Arguments),
-    /// What a run did, file by file
+    /// What a run did, file by file; or who is missing from capture
     Report(report::Arguments),
+    /// What is held, and the decision that it needs nothing more
+    #[command(subcommand)]
+    Held(held::Verb),
     /// Stage what could not be placed before and now can
     Replay(ingest::ReplayArguments),
     /// Prove that ledger, manifests and kept originals agree, and compare what still stands in staging
@@ -161,6 +165,7 @@ pub fn main() -> ExitCode {
         Verb::Profile(verb) => profile::profile(&arguments.config, &verb),
         Verb::Status(status) => status::status(&arguments.config, &status),
         Verb::Report(report) => report::report(&arguments.config, &report),
+        Verb::Held(verb) => held::held(&arguments.config, &verb),
         Verb::Replay(replay) => ingest::replay(&arguments.config, &replay, &bars),
         Verb::Verify(verify) => verify::verify(&arguments.config, &verify),
     };

@@ -1,17 +1,23 @@
-//! `report`: what a run did, file by file.
+//! `report`: what a run did, file by file; and who is missing from capture.
 
 use std::path::Path;
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
 
 use super::{Failure, output};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
+use crate::inputs::{self, RulesFrom};
 use crate::ledger::Ledger;
-use crate::report;
+use crate::report::{self, coverage};
 
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Arguments {
+    #[command(subcommand)]
+    other: Option<Other>,
+
     /// The run's name, as `status` and `ingest` print it; the last run by default
     run: Option<String>,
 
@@ -20,19 +26,59 @@ pub(super) struct Arguments {
     json: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Other {
+    /// Staff missing from capture: people of the mailbox list (of the mapping where there is none) with no item for a while
+    Coverage {
+        /// How long is a while
+        #[arg(long, value_name = "N", default_value_t = 14, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        days: u32,
+
+        /// Print the facts as JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
 pub(super) fn report(config: &Path, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = Config::load(config)?;
+    match arguments.other {
+        Some(Other::Coverage { days, json }) => coverage(&config, days, json),
+        None => of_run(&config, arguments.run.as_deref(), arguments.json),
+    }
+}
+
+fn of_run(config: &Config, run: Option<&str>, json: bool) -> Result<ExitCode, Failure> {
     let ledger = Ledger::read(&config.state.directory)?;
-    let found = ledger.map(|ledger| ledger.run_report(arguments.run.as_deref())).transpose()?.flatten();
+    let found = ledger.map(|ledger| ledger.run_report(run)).transpose()?.flatten();
     let Some(found) = found else {
-        let which = arguments.run.as_ref().map_or_else(|| "a run".to_owned(), |run| format!("run {run}"));
+        let which = run.map_or_else(|| "a run".to_owned(), |run| format!("run {run}"));
         let line = format!("there is no record of {which} in {}", config.state.directory.display());
         return Err(Failure::new(ExitCode::Failed, line));
     };
-    if arguments.json {
+    if json {
         output::print_json(&report::to_json(&found))?;
     } else {
         output::print(&report::to_text(&found))?;
+    }
+    Ok(ExitCode::Complete)
+}
+
+fn coverage(config: &Config, days: u32, json: bool) -> Result<ExitCode, Failure> {
+    let ledger = Ledger::read(&config.state.directory)?.map_or_else(Ledger::none, Ok)?;
+    let captured = ledger.captured()?;
+    let mut staff = inputs::rules(config, &ledger, RulesFrom::Folder)?.staff();
+    // They are nobody's, unless somebody's own mailbox was named.
+    let beside = [&config.mailboxes.catch_all, &config.mailboxes.journal].into_iter().flatten();
+    for mailbox in beside.filter(|beside| captured.iter().all(|(seen, _)| seen != *beside)) {
+        staff.remove(mailbox);
+    }
+    let absent = coverage::absent(&staff, &captured, days, Timestamp::now(), &config.schedule.time_zone);
+    if json {
+        output::print_json(&coverage::to_json(&absent, days, staff.len()))?;
+    } else {
+        output::print(&coverage::to_csv(&absent))?;
+        output::complain(&format!("{} of {} people had no item for {days} days", absent.len(), staff.len()));
     }
     Ok(ExitCode::Complete)
 }

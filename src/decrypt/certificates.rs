@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use sequoia_openpgp as openpgp;
 
@@ -10,7 +11,8 @@ use openpgp::crypto::{KeyPair, Password, SessionKey};
 use openpgp::packet::PKESK;
 use openpgp::packet::key::{SecretParts, UnspecifiedRole};
 use openpgp::parse::Parse;
-use openpgp::types::SymmetricAlgorithm;
+use openpgp::policy::StandardPolicy;
+use openpgp::types::{HashAlgorithm, SymmetricAlgorithm};
 use openpgp::{Cert, packet};
 
 use super::Cause;
@@ -65,7 +67,37 @@ type SecretKey = packet::Key<SecretParts, UnspecifiedRole>;
 /// A secret key with the certificate it belongs to.
 pub(super) struct Unlocked {
     pub(super) cert: Arc<Cert>,
+    /// The credential it stands in.
+    name: String,
     pair: KeyPair,
+}
+
+/// What is to be watched of one of our certificates: decryption ignores its end, senders do not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OurCertificate {
+    /// 40 upper-case hexadecimal digits.
+    pub fingerprint: String,
+    /// The credential's name.
+    pub credential: String,
+    /// When the primary key or the last of the encryption subkeys ends, whichever is sooner.
+    pub expires: Option<SystemTime>,
+}
+
+impl OurCertificate {
+    fn of(key: &Unlocked) -> Self {
+        Self { fingerprint: key.cert.fingerprint().to_hex(), credential: key.name.clone(), expires: expiry(&key.cert) }
+    }
+}
+
+fn expiry(cert: &Cert) -> Option<SystemTime> {
+    // Also what an old gpg signed itself with SHA-1 has an end.
+    let mut policy = StandardPolicy::new();
+    policy.accept_hash(HashAlgorithm::SHA1);
+    let valid = cert.with_policy(&policy, None).ok()?;
+    let subkeys = valid.keys().for_transport_encryption().map(|key| key.key_expiration_time());
+    // A subkey without an end outlasts all others.
+    let last = subkeys.max_by_key(|end| (end.is_none(), *end)).flatten();
+    [valid.primary_key().key_expiration_time(), last].into_iter().flatten().min()
 }
 
 /// Our secret keys, unlocked. What was encrypted to us is opened whether or not the certificate has expired or was
@@ -100,6 +132,14 @@ impl SecretKeys {
     /// The certificates' fingerprints, in the order of the credentials.
     pub fn fingerprints(&self) -> Vec<String> {
         let mut all: Vec<String> = self.keys.iter().map(|key| key.cert.fingerprint().to_hex()).collect();
+        all.dedup();
+        all
+    }
+
+    /// Each certificate with the credential it stands in and when senders cannot encrypt to it any more, in the order of
+    /// the credentials.
+    pub fn certificates(&self) -> Vec<OurCertificate> {
+        let mut all: Vec<OurCertificate> = self.keys.iter().map(OurCertificate::of).collect();
         all.dedup();
         all
     }
@@ -158,7 +198,7 @@ fn unlock(name: &str, cert: Cert, passwords: &[Password]) -> Result<Vec<Unlocked
     }
     // One that opens is enough: others may be stubs of a smart card, or of a cipher that nobody supports any more.
     let pairs = keys.filter_map(|key| open_with(key, passwords).and_then(|key| key.into_keypair().ok()));
-    let unlocked: Vec<Unlocked> = pairs.map(|pair| Unlocked { cert: cert.clone(), pair }).collect();
+    let unlocked: Vec<Unlocked> = pairs.map(|pair| Unlocked { cert: cert.clone(), name: name.clone(), pair }).collect();
     if unlocked.is_empty() { Err(KeyError::Locked { name, fingerprint }) } else { Ok(unlocked) }
 }
 

@@ -27,7 +27,7 @@ use std::thread;
 
 use crate::digest::Sha256;
 
-pub use certificates::{KeyError, SecretKeys, Signers};
+pub use certificates::{KeyError, OurCertificate, SecretKeys, Signers};
 pub use error::{Cause, DecryptError, SurveyError};
 pub use plaintext::Plaintext;
 

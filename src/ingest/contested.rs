@@ -2,8 +2,9 @@
 //! first (contract 7). Rare, and therefore plain and serial.
 
 use super::original::{Numbered, NumberedItem, Original};
+use super::people::{keys_of, person_key};
 use super::recorded::{self, number};
-use super::stager::{Stager, person_key, render};
+use super::stager::{Stager, render};
 use super::{IngestError, Tools};
 use crate::digest::ItemId;
 use crate::export::Person;
@@ -24,16 +25,21 @@ pub(super) fn learn_from_others(tools: &Tools<'_>, file: FileId) -> Result<(), I
     Ok(())
 }
 
-/// Which mailboxes an export's commits gave contested items to.
+/// Which mailboxes an export's commits gave contested items to; and held ones, which no rule would tell.
 pub(super) fn learn_mailboxes(tools: &Tools<'_>, file: FileId) -> Result<(), IngestError> {
     for manifest in tools.ledger.recorded_manifests(Some(file))? {
         tools.scratch.round(|| {
             manifest.read(tools.ledger, |entry| {
-                let (Entry::Staged(placed) | Entry::Copied(placed)) = entry else { return Ok(()) };
+                let (Entry::Staged(placed) | Entry::Copied(placed) | Entry::Held(placed)) = &entry else {
+                    return Ok(());
+                };
+                if placed.mailboxes.is_empty() {
+                    return Ok(());
+                }
                 let id = ItemId::from_hex(&placed.item.id).ok_or_else(|| {
                     LedgerError::Damaged(format!("manifest {} has an item id that is none", manifest.finished.name))
                 })?;
-                if tools.scratch.is_contested(placed.item.time, id)? {
+                if matches!(entry, Entry::Held(_)) || tools.scratch.is_contested(placed.item.time, id)? {
                     for mailbox in &placed.mailboxes {
                         tools.scratch.give(placed.item.time, id, mailbox)?;
                     }
@@ -98,20 +104,25 @@ impl Stager<'_> {
         let scratch = self.tools.scratch;
         let first = scratch.first_named_here(file, item.time, item.id, item.ordinal)?;
         let own = self.own_people(item, first)?;
-        let mut mailboxes = Vec::new();
+        let (mut mailboxes, mut missing, mut has_place) = (Vec::new(), Vec::new(), false);
         for person in own {
-            match self.shaping.rules.resolve(&person) {
-                Outcome::Mailbox(mailbox) => {
-                    note_placed(self.tools, item, &person)?;
-                    if scratch.give(item.time, item.id, mailbox.as_str())? {
-                        mailboxes.push(mailbox);
-                    }
-                }
-                Outcome::External => self.unplaced.add(&person, true, item.time, self.tools)?,
-                Outcome::Unresolved => self.unplaced.add(&person, false, item.time, self.tools)?,
+            let outcome = self.shaping.rules.resolve(&person);
+            self.people.add(&person, &outcome, item.time);
+            let Outcome::Mailbox(mailbox) = outcome else {
+                missing.push(person);
+                continue;
+            };
+            has_place = true;
+            note_placed(self.tools, item, &person)?;
+            if scratch.give(item.time, item.id, mailbox.as_str())? {
+                mailboxes.push(mailbox);
             }
         }
-        if mailboxes.is_empty() { Ok(()) } else { self.copy(file, item, &mailboxes) }
+        self.people.flush_if_full(self.tools)?;
+        if !missing.is_empty() {
+            scratch.lack(item.time, item.id, keys_of(&missing))?;
+        }
+        if has_place { self.copy(file, item, &mailboxes) } else { Ok(()) }
     }
 
     /// As [`Stager::place_contested`], for a pass that has placed the items it took in already: of those it notes whom
@@ -122,7 +133,8 @@ impl Stager<'_> {
             return self.place_contested(file, item);
         }
         name_all(self.tools, item, self.shaping.rules)?;
-        for mailbox in self.shaping.rules.mailboxes_of(&item.item) {
+        let found = self.shaping.rules.mailboxes_of(&item.item);
+        for mailbox in self.shaping.with_those_beside(found) {
             scratch.give(item.time, item.id, mailbox.as_str())?;
         }
         Ok(())
@@ -143,7 +155,12 @@ impl Stager<'_> {
         Ok(own)
     }
 
+    /// Gives the item to those who do not have it yet: nobody, where the catch-all's or journal's copy was theirs already.
     fn copy(&mut self, file: FileId, item: &NumberedItem, mailboxes: &[Mailbox]) -> Result<(), IngestError> {
+        if mailboxes.is_empty() {
+            let released = self.release(file, item)?;
+            return if released { self.write(&Entry::Copied(Placed::nowhere(item.known()))) } else { Ok(()) };
+        }
         let (eml, digest) = render(&item.item, item.id, self.shaping.shape);
         self.stage_batch(&[Placement { name: &eml.name, bytes: &eml.bytes, mailboxes }])?;
         self.release(file, item)?;
@@ -151,15 +168,16 @@ impl Stager<'_> {
     }
 
     /// An item that was held has a place now; if it is this export's own, taken in by this pass or an earlier one, then
-    /// this pass has counted it as held.
-    fn release(&mut self, file: FileId, item: &NumberedItem) -> Result<(), IngestError> {
+    /// this pass has counted it as held. Whether it was held until now.
+    fn release(&mut self, file: FileId, item: &NumberedItem) -> Result<bool, IngestError> {
         let (scratch, ledger) = (self.tools.scratch, self.tools.ledger);
-        let was_held = scratch.held_here(item.time, item.id)?
-            || ledger.item(item.time, item.id)?.is_some_and(|(of, _, held)| held && of == file);
-        if scratch.release_item(item.time, item.id)? && was_held {
+        let here = scratch.held_here(item.time, item.id)?;
+        let of = ledger.item(item.time, item.id)?.and_then(|(of, _, held)| held.then_some(of));
+        let newly = scratch.release_item(item.time, item.id)? && (here || of.is_some());
+        if newly && (here || of == Some(file)) {
             self.books.items.held -= 1;
             self.books.items.staged += 1;
         }
-        Ok(())
+        Ok(newly)
     }
 }

@@ -94,11 +94,13 @@ impl IngestError {
         Self::Original { name: name.to_owned(), reason }
     }
 
-    /// Only people who were external then can be concerned: retention keeps whatever anyone of ours may need.
+    /// Only people who were external then, or whose items a person dismissed, can be concerned: retention keeps whatever
+    /// anyone of ours may need.
     pub(super) fn original_removed(name: &str) -> Self {
-        let reason = "retention removed it (state.originals_days) when everyone without a mailbox in it was external; \
-                      copies for those who are not any more cannot be made"
-            .to_owned();
+        let reason =
+            "retention removed it (state.originals_days) when everyone without a mailbox in it was external or \
+                      dismissed; copies for them cannot be made any more"
+                .to_owned();
         Self::Original { name: name.to_owned(), reason }
     }
 

@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
+use super::people::Tally;
 use super::recorded::{self, number};
 use super::shape::Shape;
-use super::stager::{Shaping, Stager, Tally, Wanted, Why};
+use super::stager::{Shaping, Stager, Wanted, Why};
 use super::{IngestError, Tools, contested};
 use crate::books::{Books, Counts};
 use crate::decrypt::SurveyError;
@@ -118,7 +119,7 @@ fn stage(
         extend(tools, plan, original, surveyed, &mut stager)?;
     }
     tools.watch.staging.end();
-    stager.unplaced.flush(tools)?;
+    stager.people.flush(tools)?;
     stager.books.items.available = records;
     if !stager.books.items.balance() {
         return Err(IngestError::Unbalanced { name: plan.row.name.clone(), items: stager.books.items });
@@ -132,9 +133,9 @@ fn stager<'a>(tools: &'a Tools<'a>, plan: &'a Plan<'a>, surveyed: &'a Surveyed) 
     } else {
         Some(Writer::begin(tools.ledger.manifests(), &plan.row.name, plan.row.sha256)?)
     };
-    let (books, unplaced) = (Books::default(), Tally::default());
+    let (books, people) = (Books::default(), Tally::default());
     let shaping = Shaping { shape: plan.shape, rules: &plan.rules, before: None };
-    Ok(Stager { tools, surveyed, shaping, manifest, books, unplaced })
+    Ok(Stager { tools, surveyed, shaping, manifest, books, people })
 }
 
 /// Which records of a batch are new; the others are counted and put in the manifest.
@@ -229,6 +230,7 @@ fn commit(
         export_firm: header.firm_code.clone(),
         state: "staged".to_owned(),
         reason: None,
+        dismissed: false,
         // Of an export that an earlier run began, that run's survey knows: signers may have changed since.
         signed_by: plan.row.signed_by.clone().or_else(|| surveyed.proof.signed_by().map(str::to_owned)),
         books: stager.books,
@@ -266,6 +268,7 @@ pub(super) fn held_report(row: &FileRow, reason: &str) -> FileReport {
         export_firm: None,
         state: "held".to_owned(),
         reason: Some(reason.to_owned()),
+        dismissed: false,
         signed_by: None,
         books: Books { items: Counts::default(), ..Books::default() },
         unknown: "[]".to_owned(),

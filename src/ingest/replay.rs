@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::first::{Plan, admit, extend};
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
+use super::people::Tally;
 use super::recorded::{self, number};
 use super::shape::RecordedLimits;
-use super::stager::{Shaping, Stager, Tally, Wanted, Why};
+use super::stager::{Shaping, Stager, Wanted, Why};
 use super::{IngestError, Tools, contested};
 use crate::books::Books;
 use crate::ledger::manifest::Writer;
@@ -22,7 +23,8 @@ pub(super) fn replay(
     rules: &Arc<RuleSet>,
     rule_set: RuleSetId,
 ) -> Result<Replayed, IngestError> {
-    let rejected = !tools.ledger.rejected_of(row.id)?.is_empty();
+    // Retention took the original of dismissed records: there is nothing to try them again with.
+    let rejected = !tools.ledger.rejected_of(row.id)?.is_empty() && !tools.ledger.original_removed(row.id)?;
     if !rejected && !anyone_resolves(tools, row.id, rules)? {
         if row.counts.held > 0 {
             tools.ledger.note_unmoved(row, tools.run)?;
@@ -97,16 +99,19 @@ fn pass(
 ) -> Result<Books, IngestError> {
     tools.scratch.clear()?;
     let file = plan.row.id;
-    if tools.scratch.contest_file(file)? > 0 {
+    let contested = tools.scratch.contest_file(file)? > 0;
+    if contested || plan.shape.catch_all.is_some() {
         contested::learn_mailboxes(tools, file)?;
+    }
+    if contested {
         contested::learn_from_others(tools, file)?;
     }
     let expected = plan.row.counts.held + rejected.len() as u64;
     let mut rejected = Rejected { before: rejected, unnumbered: BTreeSet::new() };
     let manifest = Some(Writer::begin(tools.ledger.manifests(), &plan.row.name, plan.row.sha256)?);
-    let (books, unplaced) = (Books::default(), Tally::default());
+    let (books, people) = (Books::default(), Tally::default());
     let shaping = Shaping { shape: plan.shape, rules: &plan.rules, before: Some(before) };
-    let mut stager = Stager { tools, surveyed, shaping, manifest, books, unplaced };
+    let mut stager = Stager { tools, surveyed, shaping, manifest, books, people };
     tools.watch.staging.begin(&plan.row.name, surveyed.survey.counts.available());
     original.each_batch(tools, surveyed, |batch| {
         let records = batch.len() as u64;
@@ -120,7 +125,7 @@ fn pass(
         extend(tools, plan, original, surveyed, &mut stager)?;
     }
     tools.watch.staging.end();
-    stager.unplaced.flush(tools)?;
+    stager.people.flush(tools)?;
     stager.books.items.available = expected;
     if !stager.books.items.balance() {
         return Err(IngestError::Unbalanced { name: plan.row.name.clone(), items: stager.books.items });
@@ -184,7 +189,12 @@ fn own(
         stager.place_contested(file, &item)?;
         return Ok(None);
     }
-    Ok(is_own.then_some(Wanted { item, why: Why::Again { held } }))
+    if !is_own {
+        return Ok(None);
+    }
+    let catch_all = stager.shaping.shape.catch_all.as_ref();
+    let caught = catch_all.map_or(Ok(false), |mailbox| tools.scratch.has(item.time, item.id, mailbox.as_str()))?;
+    Ok(Some(Wanted { item, why: Why::Again { held, caught } }))
 }
 
 fn commit(

@@ -67,15 +67,17 @@ impl Session<'_> {
             self.take(&row, None)?;
         }
         for row in self.tools.ledger.files_in(FileState::Held)? {
-            if self.is_worth_another_try(&row, retry) {
+            if self.is_worth_another_try(&row, retry)? {
                 self.take(&row, None)?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn is_worth_another_try(&self, row: &FileRow, retry: bool) -> bool {
-        retry || row.held_local || row.held_under != Some(self.tools.circumstances)
+    /// What a person dismissed is left alone until a person asks for it.
+    pub(super) fn is_worth_another_try(&self, row: &FileRow, retry: bool) -> Result<bool, IngestError> {
+        let is_other = row.held_local || row.held_under != Some(self.tools.circumstances);
+        Ok(retry || (is_other && !self.tools.ledger.is_file_dismissed(row.id)?))
     }
 
     /// Takes up a file that lies among the originals, or in the spool in a dry run.

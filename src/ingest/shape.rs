@@ -10,6 +10,7 @@ use super::IngestError;
 use crate::config::{Config, Limits};
 use crate::eml;
 use crate::export::reader::ReadLimits;
+use crate::mailbox::Mailbox;
 
 /// The one grouping there is: each item is an EML.
 const MESSAGE: &str = "message";
@@ -32,6 +33,12 @@ pub(super) struct Shape {
     /// after their equals, whose numbers stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub let_in: Vec<BTreeSet<u64>>,
+    /// Gets a copy of each item that has no mailbox when it is taken in. Absent in records older than the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catch_all: Option<Mailbox>,
+    /// Gets a copy of each item that is taken in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub journal: Option<Mailbox>,
 }
 
 /// The limits that decide whether a record is rejected.
@@ -88,7 +95,15 @@ impl Shape {
             time_zone: zone.iana_name().unwrap_or("UTC").to_owned(),
             limits: RecordedLimits::of(&config.limits),
             let_in: Vec::new(),
+            catch_all: config.mailboxes.catch_all.clone(),
+            journal: config.mailboxes.journal.clone(),
         }
+    }
+
+    /// Who, beside the participants, gets a copy of an item when it is taken in: nobody's mailboxes, so that an item that
+    /// only they have is held all the same.
+    pub(super) fn beside(&self, has_no_mailbox: bool) -> impl Iterator<Item = &Mailbox> {
+        self.journal.iter().chain(self.catch_all.iter().filter(move |_| has_no_mailbox))
     }
 
     /// Other formats and groupings give other bytes under the same names: whatever wrote them must go on with them.

@@ -98,7 +98,7 @@ impl Session<'_> {
         match row.state {
             // One that was superseded and comes again was not settled by the other file after all.
             FileState::Received | FileState::Superseded => self.take(&row, None),
-            FileState::Held if self.is_worth_another_try(&row, retry) => self.take(&row, None),
+            FileState::Held if self.is_worth_another_try(&row, retry)? => self.take(&row, None),
             _ if self.touched.contains(&row.sha256) => Ok(()),
             FileState::Held => {
                 Ok(self.tools.ledger.note_held(&row, row.reason.as_deref().unwrap_or(""), self.tools.run)?)

@@ -1,23 +1,19 @@
 //! From a batch of items to their places: resolve and render on all cores, stage, then note what became of each.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::original::{NumberedItem, Surveyed};
+use super::people::{Tally, keys_of};
 use super::shape::Shape;
 use super::{IngestError, Tools};
 use crate::books::Books;
 use crate::digest::{ItemId, Sha256};
 use crate::eml::{self, Eml};
 use crate::export::{ChatItem, Person};
-use crate::ledger::Unplaced;
 use crate::ledger::manifest::{Entry, Known, Placed, Writer};
 use crate::mailbox::Mailbox;
 use crate::resolve::{Outcome, Rules};
 use crate::stage::{Placement, in_parallel};
-
-/// People without a mailbox are added up in memory up to this many, then in the working tables.
-const TALLIED_PEOPLE: usize = 10_000;
 
 /// An item that is to be placed.
 #[derive(Debug)]
@@ -35,6 +31,8 @@ pub(super) enum Why {
     Again {
         /// It has no mailbox yet.
         held: bool,
+        /// It has a copy in the catch-all.
+        caught: bool,
     },
 }
 
@@ -56,35 +54,62 @@ pub(super) struct Stager<'a> {
     /// None in a dry run.
     pub manifest: Option<Writer>,
     pub books: Books,
-    pub unplaced: Tally,
+    /// Whom its items name.
+    pub people: Tally,
 }
 
 /// What resolving and rendering gave.
 struct Prepared {
+    /// Whether a participant has a mailbox.
+    has_place: bool,
+    /// Who gets a copy by this pass.
     mailboxes: Vec<Mailbox>,
     eml: Option<(Eml, Sha256)>,
-    missing: Vec<(Arc<Person>, bool)>,
+    missing: Vec<Arc<Person>>,
 }
 
 impl Shaping<'_> {
-    fn prepare(&self, wanted: &Wanted) -> Prepared {
+    fn prepare(&self, wanted: &Wanted, people: &mut Tally) -> Prepared {
         let item = &wanted.item.item;
-        let mut mailboxes = Vec::new();
+        let mut found = Vec::new();
         let mut missing = Vec::new();
         for participant in &item.participants {
-            match self.rules.resolve(&participant.person) {
-                Outcome::Mailbox(mailbox) if !mailboxes.contains(&mailbox) => mailboxes.push(mailbox),
+            let outcome = self.rules.resolve(&participant.person);
+            people.add(&participant.person, &outcome, wanted.item.time);
+            match outcome {
+                Outcome::Mailbox(mailbox) if !found.contains(&mailbox) => found.push(mailbox),
                 Outcome::Mailbox(_) => {}
-                Outcome::External => missing.push((Arc::clone(&participant.person), true)),
-                Outcome::Unresolved => missing.push((Arc::clone(&participant.person), false)),
+                Outcome::External | Outcome::Unresolved => missing.push(Arc::clone(&participant.person)),
             }
         }
-        if let Some(before) = self.before.filter(|_| matches!(wanted.why, Why::Again { .. })) {
-            let standing = before.mailboxes_of(item);
-            mailboxes.retain(|mailbox| !standing.contains(mailbox));
-        }
+        let has_place = !found.is_empty();
+        let mailboxes = match wanted.why {
+            Why::New => self.with_those_beside(found),
+            Why::Again { caught, .. } => self.without_standing(found, item, caught),
+        };
         let eml = (!mailboxes.is_empty()).then(|| render(item, wanted.item.id, self.shape));
-        Prepared { mailboxes, eml, missing }
+        Prepared { has_place, mailboxes, eml, missing }
+    }
+
+    /// The participants' mailboxes, and who else gets a copy of an item that is taken in.
+    pub(super) fn with_those_beside(&self, mut found: Vec<Mailbox>) -> Vec<Mailbox> {
+        for mailbox in self.shape.beside(found.is_empty()) {
+            if !found.contains(mailbox) {
+                found.push(mailbox.clone());
+            }
+        }
+        found
+    }
+
+    /// The participants' mailboxes that do not have the item from an earlier pass.
+    fn without_standing(&self, mut found: Vec<Mailbox>, item: &ChatItem, caught: bool) -> Vec<Mailbox> {
+        if found.is_empty() {
+            return found;
+        }
+        let standing = self.before.map_or(Vec::new(), |before| before.mailboxes_of(item));
+        found
+            .retain(|mailbox| !standing.contains(mailbox) && self.shape.beside(caught).all(|beside| beside != mailbox));
+        found
     }
 }
 
@@ -92,15 +117,20 @@ impl Stager<'_> {
     /// Places what can be placed; the rest is held.
     pub(super) fn place(&mut self, wanted: &[Wanted]) -> Result<(), IngestError> {
         let (workers, shaping) = (self.tools.workers, self.shaping);
-        let prepared: Vec<Prepared> = in_parallel(workers, wanted, |part| {
-            Ok::<_, IngestError>(part.iter().map(|wanted| shaping.prepare(wanted)).collect::<Vec<_>>())
-        })?
-        .into_iter()
-        .flatten()
-        .collect();
+        let parts = in_parallel(workers, wanted, |part| {
+            let mut people = Tally::default();
+            let prepared: Vec<_> = part.iter().map(|wanted| shaping.prepare(wanted, &mut people)).collect();
+            Ok::<_, IngestError>((prepared, people))
+        })?;
+        let mut prepared = Vec::with_capacity(wanted.len());
+        for (part, people) in parts {
+            prepared.extend(part);
+            self.people.absorb(people);
+        }
+        self.people.flush_if_full(self.tools)?;
         self.stage(&prepared)?;
         for (wanted, prepared) in wanted.iter().zip(prepared) {
-            self.note(wanted, prepared)?;
+            self.note(wanted, &prepared)?;
         }
         Ok(())
     }
@@ -130,31 +160,46 @@ impl Stager<'_> {
         Ok(())
     }
 
-    fn note(&mut self, wanted: &Wanted, prepared: Prepared) -> Result<(), IngestError> {
+    fn note(&mut self, wanted: &Wanted, prepared: &Prepared) -> Result<(), IngestError> {
         let NumberedItem { time, id, .. } = *wanted.item;
-        for (person, external) in &prepared.missing {
-            self.unplaced.add(person, *external, time, self.tools)?;
+        if !prepared.has_place || self.is_dismissed(wanted, prepared)? {
+            self.tools.scratch.lack(time, id, keys_of(&prepared.missing))?;
         }
         let known = wanted.item.known();
-        match (prepared.eml, wanted.why) {
-            (Some((_, digest)), why) => {
-                if why == (Why::Again { held: true }) {
-                    self.tools.scratch.release_item(time, id)?;
-                }
-                self.books.items.staged += u64::from(why != Why::Again { held: false });
-                let placed = Placed::new(known, digest, &prepared.mailboxes);
-                self.write(&if why == Why::New { Entry::Staged(placed) } else { Entry::Copied(placed) })
+        let placed = match &prepared.eml {
+            Some((_, digest)) => Placed::new(known, *digest, &prepared.mailboxes),
+            None => Placed::nowhere(known),
+        };
+        match (wanted.why, prepared.has_place) {
+            (Why::New, true) => {
+                self.books.items.staged += 1;
+                self.write(&Entry::Staged(placed))
             }
-            (None, Why::New) => {
+            (Why::New, false) => {
                 self.tools.scratch.hold_item(time, id)?;
                 self.books.items.held += 1;
-                self.write(&Entry::Held(known))
+                self.write(&Entry::Held(placed))
             }
-            (None, Why::Again { held }) => {
-                self.books.items.held += u64::from(held);
+            (Why::Again { held: true, .. }, true) => {
+                self.tools.scratch.release_item(time, id)?;
+                self.books.items.staged += 1;
+                self.write(&Entry::Copied(placed))
+            }
+            (Why::Again { held: true, .. }, false) => {
+                self.books.items.held += 1;
                 Ok(())
             }
+            (Why::Again { held: false, .. }, _) if placed.mailboxes.is_empty() => Ok(()),
+            (Why::Again { held: false, .. }, _) => self.write(&Entry::Copied(placed)),
         }
+    }
+
+    /// Whether a person decided that nobody need be asked about the item any more; that stays so when it is placed.
+    fn is_dismissed(&self, wanted: &Wanted, prepared: &Prepared) -> Result<bool, IngestError> {
+        if wanted.why == Why::New || prepared.missing.is_empty() {
+            return Ok(false);
+        }
+        Ok(self.tools.ledger.is_item_dismissed(wanted.item.time, wanted.item.id)?)
     }
 
     pub(super) fn write(&mut self, entry: &Entry) -> Result<(), IngestError> {
@@ -183,66 +228,9 @@ impl Placed {
         let mailboxes = mailboxes.iter().map(|mailbox| mailbox.as_str().to_owned()).collect();
         Self { item, eml: digest.to_string(), mailboxes }
     }
-}
 
-/// What distinguishes a participant within an export: folded ImId and e-mail. Neither holds a control character after
-/// the separator that could make two of them one, for both were trimmed.
-pub(super) fn person_key(person: &Person, key: &mut String) {
-    key.clear();
-    key.push_str(person.im_id.as_ref().map_or("", |im_id| im_id.folded()));
-    key.push('\u{1f}');
-    key.push_str(person.email.as_ref().map_or("", |email| email.folded()));
-}
-
-/// Participants without a mailbox, added up.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    people: HashMap<String, Unplaced>,
-    key: String,
-}
-
-impl Tally {
-    pub(super) fn add(
-        &mut self,
-        person: &Person,
-        external: bool,
-        time: i64,
-        tools: &Tools<'_>,
-    ) -> Result<(), IngestError> {
-        person_key(person, &mut self.key);
-        if let Some(known) = self.people.get_mut(self.key.as_str()) {
-            if known.external && !external {
-                // One conversation says less of them than another: what cannot be told is taken for ours.
-                known.external = false;
-                known.company = person.company.as_deref().map(str::to_owned);
-            }
-            known.items += 1;
-            known.first_seen = known.first_seen.min(time);
-            known.last_seen = known.last_seen.max(time);
-            return Ok(());
-        }
-        if self.people.len() >= TALLIED_PEOPLE {
-            self.flush(tools)?;
-        }
-        let unplaced = Unplaced {
-            key: self.key.clone(),
-            im_id: person.im_id.as_ref().map(|im_id| im_id.as_str().to_owned()),
-            email: person.email.as_ref().map(|email| email.as_str().to_owned()),
-            name: person.name.as_deref().map(str::to_owned),
-            company: person.company.as_deref().map(str::to_owned),
-            external,
-            items: 1,
-            first_seen: time,
-            last_seen: time,
-        };
-        self.people.insert(self.key.clone(), unplaced);
-        Ok(())
-    }
-
-    pub(super) fn flush(&mut self, tools: &Tools<'_>) -> Result<(), IngestError> {
-        for (_, person) in self.people.drain() {
-            tools.scratch.add_unplaced(&person)?;
-        }
-        Ok(())
+    /// No copy was made, or none was needed.
+    pub(super) fn nowhere(item: Known) -> Self {
+        Self { item, eml: String::new(), mailboxes: Vec::new() }
     }
 }

@@ -43,6 +43,8 @@ pub struct RejectedRow {
     pub kind: String,
     /// Why.
     pub reason: String,
+    /// Whether a person decided that it needs nothing more.
+    pub dismissed: bool,
 }
 
 /// All that a commit records of one export beside what its pass noted.
@@ -245,17 +247,18 @@ fn take_items(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(), 
     )?;
     transaction.execute(
         "INSERT INTO main.unplaced SELECT ?1, person, im_id, email, name, company, external, items, first_seen, last_seen
-         FROM scratch.unplaced",
+         FROM scratch.people WHERE mailbox = ''",
         [file],
     )?;
-    Ok(())
+    super::people::take(transaction)?;
+    super::held::take_people(transaction, commit.file.id)
 }
 
 /// The participants of ours without a mailbox that a pass noted, as the report's JSON.
 pub(super) fn unresolved_noted(connection: &Connection) -> Result<String, LedgerError> {
     Ok(connection.query_row(
         "SELECT json_group_array(json_object('im_id', im_id, 'email', email, 'name', name, 'items', items))
-         FROM (SELECT * FROM scratch.unplaced WHERE external = 0 ORDER BY items DESC, person)",
+         FROM (SELECT * FROM scratch.people WHERE mailbox = '' AND external = 0 ORDER BY items DESC, person)",
         [],
         |row| row.get(0),
     )?)

@@ -114,4 +114,13 @@ impl Scratch<'_> {
         let sql = "INSERT OR IGNORE INTO scratch.has VALUES (?1, ?2, ?3)";
         Ok(self.connection.prepare_cached(sql)?.execute(params![time, id.0, mailbox])? == 1)
     }
+
+    /// Whether a mailbox is known to have an item.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn has(&self, time: i64, id: ItemId, mailbox: &str) -> Result<bool, LedgerError> {
+        let sql = "SELECT 1 FROM scratch.has WHERE time = ?1 AND id = ?2 AND mailbox = ?3";
+        Ok(self.connection.prepare_cached(sql)?.exists(params![time, id.0, mailbox])?)
+    }
 }

@@ -31,10 +31,11 @@ pub enum Entry {
     },
     /// An item placed in at least one mailbox.
     Staged(Placed),
-    /// Copies of an item for participants who had none before: by replay, or because a re-issue names them.
+    /// Copies of an item for participants who had none before: by replay, or because a re-issue names them. No mailbox
+    /// stands here where theirs had its copy already: as the catch-all or journal.
     Copied(Placed),
-    /// An item without a mailbox.
-    Held(Known),
+    /// An item that is in no participant's mailbox; what it names are the catch-all and journal.
+    Held(Placed),
     /// An item that was known already.
     Duplicate(Known),
     /// An item before the initial date.
@@ -50,15 +51,17 @@ pub enum Entry {
     },
 }
 
-/// An item that has a place.
+/// An item and its places, of which a held one may have none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
     /// The item.
     #[serde(flatten)]
     pub item: Known,
-    /// The SHA-256 of the EML.
+    /// The SHA-256 of the EML; empty where none was placed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub eml: String,
     /// Whose folders it was placed in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mailboxes: Vec<String>,
 }
 

@@ -4,30 +4,40 @@
 //! survived a power cut. It commits last: what it says stands in staging stood there, durably, before it said so; and
 //! it commits before anything is deleted. Beside it lie the encrypted originals and, for each commit, a manifest.
 
+mod certificates;
 mod commit;
 mod contested;
+mod dismissals;
 mod files;
+mod held;
 pub mod manifest;
 mod measures;
 mod originals;
+mod people;
 mod questions;
 mod runs;
 mod schema;
 mod scratch;
 mod shapes;
+mod state;
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+pub use certificates::Certificate;
 pub use commit::{Commit, RejectedRow, Unplaced};
 pub use contested::Named;
+pub use dismissals::{Dismissal, Matter};
 pub use files::{FileId, FileRow, FileState, Held, Origin, ReceivedFile, Sighting};
+pub use held::{HeldExport, HeldFile, HeldItem, HeldPerson, HeldRecord};
 pub use measures::{Counted, LastRun, Measures};
-pub use questions::{FileReport, RunReport, StateNow, UnplacedPerson};
+pub use people::Seen;
+pub use questions::{FileReport, RunReport, UnplacedPerson};
 pub use runs::{Outcome, RunId};
 pub use scratch::{Arrival, Scratch, Verdict};
 pub use shapes::{RuleSetId, StoredRules};
+pub use state::StateNow;
 
 use crate::durable::{self, Disk, PathError};
 

@@ -45,11 +45,14 @@ impl Ledger {
         let mut statement = self.connection.prepare_cached(&format!(
             "SELECT {COLUMNS} FROM files WHERE state = 'committed' AND committed < ?1 AND original_removed IS NULL
              AND reason IS NULL
-             AND NOT EXISTS (SELECT 1 FROM items WHERE items.file = files.id AND items.held = 1)
+             AND NOT EXISTS (SELECT 1 FROM items i WHERE i.file = files.id AND i.held = 1 AND NOT EXISTS (
+                 SELECT 1 FROM dismissals d WHERE d.kind = 'item' AND d.time = i.time AND d.item = i.id))
              AND NOT EXISTS (SELECT 1 FROM namings n JOIN items i ON i.time = n.time AND i.id = n.id
-                             WHERE n.file = files.id AND i.held = 1)
-             AND NOT EXISTS (SELECT 1 FROM rejected WHERE rejected.file = files.id)
-             AND NOT EXISTS (SELECT 1 FROM unplaced WHERE unplaced.file = files.id AND external = 0)
+                 WHERE n.file = files.id AND i.held = 1 AND NOT EXISTS (
+                   SELECT 1 FROM dismissals d WHERE d.kind = 'item' AND d.time = i.time AND d.item = i.id))
+             AND NOT EXISTS (SELECT 1 FROM rejected r WHERE r.file = files.id AND NOT EXISTS (
+                 SELECT 1 FROM dismissals d WHERE d.file = r.file AND d.kind = 'record' AND d.ordinal = r.ordinal))
+             AND id NOT IN (SELECT file FROM unresolved)
              AND NOT EXISTS (SELECT 1 FROM replaying WHERE replaying.file = files.id)"
         ))?;
         let mut rows = statement.query([committed_before.as_second()])?;

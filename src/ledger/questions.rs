@@ -10,30 +10,6 @@ use super::{FileId, Ledger, LedgerError, RejectedRow};
 use crate::books::{Books, Counts, Placements};
 use crate::digest::{ItemId, Sha256};
 
-/// What needs a person now (contract 2: exit code 3), missing exports aside.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, serde::Serialize)]
-pub struct StateNow {
-    /// Files that are held.
-    pub held_files: u64,
-    /// Files being staged, or not taken up yet, when the last run ended.
-    pub unfinished_files: u64,
-    /// Committed exports whose last replay failed, most often because their original cannot be read.
-    pub failed_replays: u64,
-    /// Items without a mailbox.
-    pub held_items: u64,
-    /// Records that are no items.
-    pub rejected_records: u64,
-    /// Distinct participants of ours without a mailbox.
-    pub unresolved: u64,
-}
-
-impl StateNow {
-    /// Whether nothing needs a person.
-    pub fn is_clear(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
 /// One file of a run's report.
 #[derive(Debug, Clone)]
 pub struct FileReport {
@@ -51,6 +27,8 @@ pub struct FileReport {
     pub state: String,
     /// Why it is held.
     pub reason: Option<String>,
+    /// Whether a person decided that a held file needs nothing more, as things stand.
+    pub dismissed: bool,
     /// Who signed it.
     pub signed_by: Option<String>,
     /// Its books.
@@ -106,40 +84,6 @@ pub struct UnplacedPerson {
 }
 
 impl Ledger {
-    /// What needs a person now.
-    ///
-    /// # Errors
-    /// Where the ledger cannot be read.
-    pub fn state_now(&self) -> Result<StateNow, LedgerError> {
-        let count = |sql: &str| self.connection.query_row(sql, [], |row| row.get::<_, u64>(0));
-        Ok(StateNow {
-            held_files: count("SELECT count(*) FROM files WHERE state = 'held'")?,
-            unfinished_files: count(
-                "SELECT (SELECT count(*) FROM files WHERE state IN ('received', 'staging'))
-                 + (SELECT count(*) FROM replaying)",
-            )?,
-            failed_replays: count("SELECT count(*) FROM files WHERE state = 'committed' AND reason IS NOT NULL")?,
-            held_items: count("SELECT count(*) FROM items WHERE held = 1")?,
-            rejected_records: count("SELECT count(*) FROM rejected")?,
-            unresolved: count("SELECT count(DISTINCT person) FROM unplaced WHERE external = 0")?,
-        })
-    }
-
-    /// Files that are held or whose original cannot be read, and rejected records, a hundred at most: what, and why.
-    ///
-    /// # Errors
-    /// Where the ledger cannot be read.
-    pub fn open_matters(&self) -> Result<Vec<(String, String)>, LedgerError> {
-        let mut statement = self.connection.prepare(
-            "SELECT name, coalesce(reason, '') FROM files
-             WHERE state = 'held' OR (state IN ('committed', 'staging') AND reason IS NOT NULL)
-             UNION ALL SELECT f.name || ' line ' || r.line, r.reason FROM rejected r JOIN files f ON f.id = r.file
-             LIMIT 100",
-        )?;
-        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     /// A run by its name, the last one by default.
     ///
     /// # Errors
@@ -185,6 +129,7 @@ impl Ledger {
             let id = FileId(row.get(19)?);
             file.rejected = self.rejected_of(id)?;
             file.supersedes = self.superseded_by(id)?;
+            file.dismissed = file.state == "held" && self.is_file_dismissed(id)?;
             files.push(file);
         }
         Ok(files)
@@ -203,11 +148,13 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn rejected_of(&self, file: FileId) -> Result<Vec<RejectedRow>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT f.name, r.line, r.kind, r.reason FROM rejected r JOIN files f ON f.id = r.file
-             WHERE r.file = ?1 ORDER BY r.ordinal",
+            "SELECT f.name, r.line, r.kind, r.reason, EXISTS (
+               SELECT 1 FROM dismissals d WHERE d.file = r.file AND d.kind = 'record' AND d.ordinal = r.ordinal)
+             FROM rejected r JOIN files f ON f.id = r.file WHERE r.file = ?1 ORDER BY r.ordinal",
         )?;
         let rows = statement.query_map([file.0], |row| {
-            Ok(RejectedRow { file: row.get(0)?, line: row.get(1)?, kind: row.get(2)?, reason: row.get(3)? })
+            let (kind, reason, dismissed) = (row.get(2)?, row.get(3)?, row.get(4)?);
+            Ok(RejectedRow { file: row.get(0)?, line: row.get(1)?, kind, reason, dismissed })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -365,6 +312,7 @@ fn file_report(row: &Row<'_>) -> Result<FileReport, LedgerError> {
         export_firm: row.get(4)?,
         state: row.get(5)?,
         reason: row.get(6)?,
+        dismissed: false,
         signed_by: row.get(7)?,
         books: Books {
             items: Counts {
@@ -385,6 +333,6 @@ fn file_report(row: &Row<'_>) -> Result<FileReport, LedgerError> {
     })
 }
 
-fn timestamp(seconds: i64) -> Timestamp {
+pub(super) fn timestamp(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -197,13 +197,18 @@ CREATE TABLE run_files (
 /// - `versions` says how mapping and list came to be what they are: who put which in force when, and what it changed.
 /// - `rejections` are operators' files that did not count, until they were mended.
 /// - `strangers` are names at the site that no pattern of `site.files` matches, as last listed.
-/// - `held_people` says whom a held item lacks a mailbox for, so that a person can decide about it without its original.
+/// - `held_people` says whom a held item lacks a mailbox for, by the export that named them, so that a person can decide
+///   about it without its original. Items of one room lack the same people: those are in `circles`, once.
 /// - `dismissals` are a person's decision that something held needs nothing more; nothing of it is forgotten.
+/// - `unresolved` are those of `unplaced` who are ours and still to be asked about: not all of their items were dismissed.
 /// - `runs.trouble` says what kind of failure a run ended with, for those that are treated differently.
 /// - `certificates` are those of our PGP keys as the last run saw them: the daemon holds no key, and still warns of expiry.
 /// - `unplaced_ours`: how many of ours lack a mailbox is asked every few seconds, and externals are counted nowhere.
 /// - `people` is everybody whom exports named, with the mailbox found and when they were seen first and last: who is
-///   missing from capture, and whose e-mail a mapping overrides. `person` is the key that `unplaced` uses.
+///   missing from capture, and whose e-mail a mapping overrides. `person` is the key that `unplaced` uses; the rest is
+///   what their newest item says.
+/// - `captured` are the mailboxes that were a participant's, with the time of the newest such item: catch-all and journal
+///   are not in it for what they get as such.
 const PEOPLE: &str = "
 CREATE TABLE alerts (
   id INTEGER PRIMARY KEY,
@@ -261,11 +266,18 @@ CREATE TABLE strangers (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE held_people (
-  file INTEGER NOT NULL REFERENCES files,
   time INTEGER NOT NULL,
   id BLOB NOT NULL,
+  file INTEGER NOT NULL REFERENCES files,
+  circle BLOB NOT NULL,
+  PRIMARY KEY (time, id, file, circle)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX held_people_by_file ON held_people (file);
+
+CREATE TABLE circles (
+  circle BLOB NOT NULL,
   person TEXT NOT NULL,
-  PRIMARY KEY (file, time, id, person)
+  PRIMARY KEY (circle, person)
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE dismissals (
@@ -280,6 +292,16 @@ CREATE TABLE dismissals (
   dismissed INTEGER NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX dismissals_once ON dismissals (file, kind, coalesce(time, 0), coalesce(item, x''), coalesce(ordinal, 0));
+CREATE INDEX dismissals_by_item ON dismissals (time, item) WHERE kind = 'item';
+
+CREATE VIEW unresolved AS
+WITH settled (file, person, items) AS (
+  SELECT s.file, c.person, sum(s.items) FROM (
+    SELECT h.file AS file, h.circle AS circle, count(*) AS items FROM dismissals d
+    JOIN held_people h ON h.time = d.time AND h.id = d.item WHERE d.kind = 'item' GROUP BY h.file, h.circle) s
+  JOIN circles c ON c.circle = s.circle GROUP BY s.file, c.person)
+SELECT u.* FROM unplaced u LEFT JOIN settled s ON s.file = u.file AND s.person = u.person
+WHERE u.external = 0 AND u.items > coalesce(s.items, 0);
 
 CREATE TABLE people (
   person TEXT PRIMARY KEY,
@@ -292,6 +314,12 @@ CREATE TABLE people (
   last_seen INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX people_by_im_id ON people (im_id);
+
+CREATE TABLE captured (
+  mailbox TEXT PRIMARY KEY,
+  first_seen INTEGER NOT NULL,
+  last_seen INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE certificates (
   fingerprint TEXT PRIMARY KEY,

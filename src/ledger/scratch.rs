@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{Ledger, LedgerError, RejectedRow, Unplaced};
+use super::{Ledger, LedgerError, RejectedRow};
 use crate::digest::ItemId;
 
 const TABLES: &str = "
@@ -20,9 +20,12 @@ CREATE TABLE scratch.equals (id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
 CREATE TABLE scratch.released (time INTEGER, id BLOB, PRIMARY KEY (time, id)) WITHOUT ROWID;
 CREATE TABLE scratch.accepted (ordinal INTEGER PRIMARY KEY);
 CREATE TABLE scratch.rejected (ordinal INTEGER PRIMARY KEY, line INTEGER, kind TEXT, reason TEXT);
-CREATE TABLE scratch.unplaced (
-  person TEXT PRIMARY KEY, im_id TEXT, email TEXT, name TEXT, company TEXT, external INTEGER, items INTEGER,
-  first_seen INTEGER, last_seen INTEGER) WITHOUT ROWID;
+CREATE TABLE scratch.people (
+  person TEXT, mailbox TEXT, im_id TEXT, email TEXT, name TEXT, company TEXT, external INTEGER, items INTEGER,
+  first_seen INTEGER, last_seen INTEGER, PRIMARY KEY (person, mailbox)) WITHOUT ROWID;
+CREATE TABLE scratch.held_people (
+  time INTEGER, id BLOB, circle BLOB, PRIMARY KEY (time, id, circle)) WITHOUT ROWID;
+CREATE TABLE scratch.circles (circle BLOB, person TEXT, PRIMARY KEY (circle, person)) WITHOUT ROWID;
 CREATE TABLE scratch.contested (time INTEGER, id BLOB, PRIMARY KEY (time, id)) WITHOUT ROWID;
 CREATE TABLE scratch.named (time INTEGER, id BLOB, person TEXT, PRIMARY KEY (time, id, person)) WITHOUT ROWID;
 CREATE TABLE scratch.has (time INTEGER, id BLOB, mailbox TEXT, PRIMARY KEY (time, id, mailbox)) WITHOUT ROWID;
@@ -36,7 +39,9 @@ const NAMES: &[&str] = &[
     "released",
     "accepted",
     "rejected",
-    "unplaced",
+    "people",
+    "held_people",
+    "circles",
     "contested",
     "named",
     "has",
@@ -273,31 +278,6 @@ impl Scratch<'_> {
         Ok(())
     }
 
-    /// Adds participants without a mailbox, with the number of their items since the last call. Who is ours by one mention
-    /// is ours, with the company that made them so.
-    ///
-    /// # Errors
-    /// Where the disk refuses.
-    pub fn add_unplaced(&self, person: &Unplaced) -> Result<(), LedgerError> {
-        let sql = "INSERT INTO scratch.unplaced VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
-                   ON CONFLICT DO UPDATE SET items = items + excluded.items,
-                     company = iif(external > excluded.external, excluded.company, company),
-                     external = min(external, excluded.external),
-                     first_seen = min(first_seen, excluded.first_seen), last_seen = max(last_seen, excluded.last_seen)";
-        self.connection.prepare_cached(sql)?.execute(params![
-            person.key,
-            person.im_id,
-            person.email,
-            person.name,
-            person.company,
-            person.external,
-            person.items,
-            person.first_seen,
-            person.last_seen,
-        ])?;
-        Ok(())
-    }
-
     /// The participants of ours without a mailbox noted so far, as the report's JSON.
     ///
     /// # Errors
@@ -314,7 +294,8 @@ impl Scratch<'_> {
         let mut statement =
             self.connection.prepare_cached("SELECT line, kind, reason FROM scratch.rejected ORDER BY ordinal")?;
         let rows = statement.query_map([], |row| {
-            Ok(RejectedRow { file: file.to_owned(), line: row.get(0)?, kind: row.get(1)?, reason: row.get(2)? })
+            let (line, kind, reason) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(RejectedRow { file: file.to_owned(), line, kind, reason, dismissed: false })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -79,7 +79,12 @@ impl MailboxList {
 
     /// How many mailboxes it has, each with one primary address.
     pub fn mailboxes(&self) -> usize {
-        self.primaries.iter().filter(|(address, primary)| ***address == *primary.as_str()).count()
+        self.all().count()
+    }
+
+    /// Its mailboxes, each once, in no order.
+    pub fn all(&self) -> impl Iterator<Item = &Mailbox> {
+        self.primaries.iter().filter(|(address, primary)| ***address == *primary.as_str()).map(|(_, primary)| primary)
     }
 
     /// The list as bytes that depend on nothing but what it says: sorted lines `address TAB primary LF`.

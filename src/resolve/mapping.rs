@@ -79,6 +79,14 @@ impl Mapping {
         self.targets.get(im_id.folded())
     }
 
+    /// The mailboxes it names, in no order and as often as it does.
+    pub fn mailboxes(&self) -> impl Iterator<Item = &Mailbox> {
+        self.targets.values().filter_map(|target| match target {
+            Target::Mailbox(mailbox) => Some(mailbox),
+            Target::External => None,
+        })
+    }
+
     /// How many `ImId`s it maps.
     pub fn len(&self) -> usize {
         self.targets.len()

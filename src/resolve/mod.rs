@@ -7,7 +7,7 @@ pub mod mailboxes;
 pub mod mapping;
 mod table;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::mailbox::Mailbox;
@@ -60,6 +60,14 @@ impl RuleSet {
             Some(mailbox) => Outcome::Mailbox(mailbox),
             None if self.is_external(person, target) => Outcome::External,
             None => Outcome::Unresolved,
+        }
+    }
+
+    /// Those who are ours by name: the mailboxes of the list; without one, the valid ones that the mapping names.
+    pub fn staff(&self) -> BTreeSet<Mailbox> {
+        match &self.list {
+            Some(list) => list.all().cloned().collect(),
+            None => self.mapping.mailboxes().filter_map(|mailbox| self.valid(mailbox)).collect(),
         }
     }
 
