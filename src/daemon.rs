@@ -5,6 +5,8 @@
 //! next look finds the same work.
 
 mod backoff;
+mod error_files;
+mod hints;
 mod rules;
 
 use std::future::pending;
@@ -22,6 +24,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tracing::{error, info, warn};
 
 use self::backoff::Backoff;
+use self::hints::Hints;
 use self::rules::OperatorFiles;
 use crate::cause::chain;
 use crate::config::{Config, ConfigError};
@@ -32,7 +35,7 @@ use crate::lock::{Lock, LockError};
 use crate::metrics::{self, Vitals};
 use crate::{events, report, schedule};
 
-/// Between two looks at the operators' files. What is copied in by hand or by a sync tool changes more often than that.
+/// Between two looks at the operators' files, unless a hint brings the next one forward.
 const LOOK: Duration = Duration::from_secs(3);
 /// Between two signs of life while a run works.
 const ALIVE: Duration = Duration::from_secs(10);
@@ -87,6 +90,7 @@ pub fn run(config_file: &Path, log: Vec<String>) -> Result<(), DaemonError> {
         log,
         vitals,
         files: OperatorFiles::default(),
+        hints: Hints::default(),
         ingest: Backoff::default(),
         replay: Backoff::default(),
         complaint: String::new(),
@@ -130,6 +134,7 @@ struct Daemon {
     log: Vec<String>,
     vitals: Vitals,
     files: OperatorFiles,
+    hints: Hints,
     ingest: Backoff,
     replay: Backoff,
     /// The last thing that was complained about: what stays wrong is not said every few seconds.
@@ -147,9 +152,14 @@ impl Daemon {
         info!(message_id = events::DAEMON_STARTED, firm_code = self.config.site.firm_code, "daemon started");
         self.show_status();
         loop {
+            self.hints.listen(&self.config);
             let minute = tokio::select! {
                 Some(()) = minutes.recv() => true,
                 _ = looks.tick() => false,
+                () = self.hints.next() => {
+                    looks.reset();
+                    false
+                }
                 () = stop.asked() => break,
             };
             notify(&[NotifyState::Watchdog]);

@@ -105,7 +105,7 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     /// A file's content, at most `limit` bytes and one.
     ///
     /// # Errors
-    /// What the system says; a link is an error.
+    /// What the system says; a link is an error, and so is whatever else is no regular file.
     fn read(&self, folder: &Folder, name: &str, limit: u64) -> io::Result<Vec<u8>>;
 }
 
@@ -204,14 +204,20 @@ impl FileSystem for Disk {
     }
 
     fn read(&self, folder: &Folder, name: &str, limit: u64) -> io::Result<Vec<u8>> {
+        let file = File::from(open_file(folder, name)?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+        }
         let mut bytes = Vec::new();
-        File::from(open_file(folder, name)?).take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
         Ok(bytes)
     }
 }
 
 fn open_file(folder: &Folder, name: &str) -> io::Result<OwnedFd> {
-    Ok(fs::openat(folder, name, OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?)
+    // A pipe that somebody planted would be waited for until somebody writes to it.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(fs::openat(folder, name, flags, Mode::empty())?)
 }
 
 /// Writes a single file so that after a crash it is there whole or not at all, and never replaces one.
@@ -280,6 +286,9 @@ mod tests {
         assert!(Disk.open_folder(&folder, "real").is_ok());
         assert!(Disk.open_folder(&folder, "link").is_err());
         assert!(Disk.read(&folder, "file", 10).is_err());
+        fs::mknodat(&folder, "pipe", fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
+        assert_eq!(Disk.read(&folder, "pipe", 10).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+        assert!(Disk.read(&folder, "real", 10).is_err());
         assert!(Disk.write_new(&folder, "file", 0o600, b"x").is_err());
     }
 }

@@ -25,7 +25,7 @@ use jiff::Timestamp;
 
 pub use self::error::IngestError;
 use self::recorded::circumstances;
-use self::session::{Session, remove_expired_originals, settle_replay};
+use self::session::{Session, forget_rejections, remove_expired_originals, settle_replay};
 use crate::cause::chain;
 use crate::config::Config;
 use crate::decrypt::{Caps, Opener};
@@ -34,7 +34,7 @@ use crate::download::Progress;
 use crate::durable::Disk;
 use crate::inputs::{self, Inputs, RulesFrom};
 use crate::ledger::{
-    Certificate, FileReport, FileState, Ledger, LedgerError, Outcome, RuleSetId, RunId, RunReport, Scratch,
+    Certificate, FileReport, FileState, Ledger, LedgerError, Outcome, RuleSetId, RunId, RunReport, Scratch, invoked_by,
 };
 use crate::lock::Lock;
 use crate::report::{self, Needs};
@@ -142,6 +142,7 @@ pub fn run(job: &Job<'_>) -> Result<Finished, IngestError> {
         };
         if !tools.is_dry() {
             remove_expired_originals(tools)?;
+            forget_rejections(tools)?;
         }
         trouble.map_or(Ok(session.reports), Err)
     })
@@ -198,7 +199,7 @@ fn in_run(
         if !dry {
             ledger.note_certificates(&certificates(job), started)?;
         }
-        let (rules, rule_set) = rules_of_run(&tools, job.options)?;
+        let (rules, rule_set) = rules_of_run(&tools, verb, job.options)?;
         work(&tools, rules, rule_set)
     })();
     ledger.clear_spool()?;
@@ -249,19 +250,15 @@ fn open_target(config: &Config) -> Result<Local<Disk>, StageError> {
 }
 
 /// Mapping, list and settings of this run, kept in the ledger before anything is placed by them.
-fn rules_of_run(tools: &Tools<'_>, options: &Options) -> Result<(Arc<RuleSet>, RuleSetId), IngestError> {
+fn rules_of_run(tools: &Tools<'_>, verb: &str, options: &Options) -> Result<(Arc<RuleSet>, RuleSetId), IngestError> {
     let now = (tools.clock)();
-    let rules = inputs::rules(tools.config, tools.ledger, options.rules)?;
+    let (rules, good) = inputs::choose(tools.config, tools.ledger, options.rules)?;
     if tools.is_dry() {
         return Ok((Arc::new(rules), RuleSetId::none()));
     }
     let stored = inputs::to_stored(&rules);
-    if options.rules == RulesFrom::Folder {
-        tools.ledger.put_in_force("mapping", &stored.mapping, now)?;
-        if let Some(list) = &stored.list {
-            tools.ledger.put_in_force("list", list, now)?;
-        }
-    }
+    let put_by = format!("{} ({verb})", invoked_by());
+    inputs::put_in_force(tools.config, tools.ledger, &good, &put_by, now)?;
     let ledger = tools.ledger;
     if ledger.files_in(FileState::Staging)?.is_empty() && ledger.replayable(None)?.is_empty() {
         // There is nothing that a replay could move; what this run takes is placed under these rules anyway.

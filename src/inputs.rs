@@ -1,34 +1,25 @@
 //! What a run is given beside its settings: keys, profile, mapping and mailbox list, read from disk into types.
 
+mod force;
+mod found;
+mod rules;
+
 use std::path::Path;
-use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
-use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use crate::cause::chain;
-use crate::config::{Config, Credential, CredentialError, ProfileSource, read_list};
+pub use self::force::{News, news, numbers, put_in_force};
+pub use self::found::{Found, Good, Kind, Read, Rejected, Shrinkage, find, kept_list};
+pub use self::rules::{RulesFrom, choose, from_stored, rules, rules_strictly, to_stored};
+use crate::config::{Config, Credential, CredentialError, ProfileSource};
 use crate::decrypt::{KeyError, SecretKeys, Signers};
-use crate::domain::Domain;
 use crate::download::sftp::Secrets;
 use crate::durable::{AtPath, PathError};
-use crate::events;
 use crate::export::profile::{Profile, ProfileError, builtin_names};
-use crate::ledger::{Ledger, LedgerError, StoredRules};
-use crate::resolve::{CanonicalError, MailboxList, Mapping, RowError, RuleSet};
-
-/// Where a run takes mapping and mailbox list from (contract 6).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum RulesFrom {
-    /// The operators' files as they stand: for a verb that a person starts.
-    #[default]
-    Folder,
-    /// The set in force, never the files: for a run that the daemon starts. They are read where none is in force, but
-    /// only to say why.
-    Force,
-}
+use crate::ledger::LedgerError;
+use crate::resolve::{CanonicalError, RowError};
 
 /// Why something a run needs cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +66,9 @@ pub enum InputError {
         #[source]
         first: RowError,
     },
+    /// The list has far fewer mailboxes than the one in force.
+    #[error("the mailbox list is rejected: {0}")]
+    Shrunk(Shrinkage),
     /// The daemon has none in force yet.
     #[error(
         "no {0} is in force yet: the daemon puts that of the folder in force once it stands still; icechatd ingest, \
@@ -189,139 +183,4 @@ pub fn site_secrets(config: &Config) -> Result<Secrets, CredentialError> {
         all = all.with_password(password.name(), secret(password)?);
     }
     Ok(all)
-}
-
-/// The rule set of this run. A mapping or list that is rejected leaves the last good one in force (contract 6).
-///
-/// # Errors
-/// Where there is no good one at all.
-pub fn rules(config: &Config, ledger: &Ledger, from: RulesFrom) -> Result<RuleSet, InputError> {
-    Ok(RuleSet {
-        mapping: Arc::new(mapping(config, ledger, from)?),
-        list: list(config, ledger, from)?.map(Arc::new),
-        domains: config.mailboxes.domains.clone(),
-        companies: config.mailboxes.companies.clone(),
-        automatic: config.mapping.automatic,
-    })
-}
-
-/// The rule set that the operators' files make as they stand, whatever is in force.
-///
-/// # Errors
-/// Where a file cannot be read or is rejected.
-pub fn rules_strictly(config: &Config) -> Result<RuleSet, InputError> {
-    let nothing_kept = Ledger::none()?;
-    rules(config, &nothing_kept, RulesFrom::Folder)
-}
-
-fn mapping(config: &Config, ledger: &Ledger, from: RulesFrom) -> Result<Mapping, InputError> {
-    let kept = ledger.in_force("mapping")?.map(|bytes| Mapping::from_canonical(&bytes)).transpose()?;
-    if let (RulesFrom::Force, Some(kept)) = (from, kept.clone()) {
-        return Ok(kept);
-    }
-    let files = match (config.mapping.read_files(), &kept) {
-        (Ok(files), _) => files,
-        (Err(error), Some(kept)) => {
-            warn!("mapping.directory cannot be read, the last good mapping stays in force: {}", chain(&error));
-            return Ok(kept.clone());
-        }
-        (Err(source), None) => return Err(InputError::File { key: "mapping.directory", source }),
-    };
-    match Mapping::parse(&files) {
-        Ok(_) if from == RulesFrom::Force => Err(InputError::NotInForce("mapping")),
-        Ok(mapping) => Ok(mapping),
-        Err(errors) => fall_back("mapping", errors, kept, |errors, first| InputError::Mapping { errors, first }),
-    }
-}
-
-fn list(config: &Config, ledger: &Ledger, from: RulesFrom) -> Result<Option<MailboxList>, InputError> {
-    let Some(path) = &config.mailboxes.list else { return Ok(None) };
-    let kept = ledger.in_force("list")?.map(|bytes| MailboxList::from_canonical(&bytes)).transpose()?;
-    if from == RulesFrom::Force && kept.is_some() {
-        return Ok(kept);
-    }
-    let bytes = match (read_list(path), kept.is_some()) {
-        (Ok(bytes), _) => bytes,
-        (Err(error), true) => {
-            warn!("mailboxes.list cannot be read, the last good list stays in force: {}", chain(&error));
-            return Ok(kept);
-        }
-        (Err(source), false) => return Err(InputError::File { key: "mailboxes.list", source }),
-    };
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    match MailboxList::parse(&name, &bytes) {
-        Ok(_) if from == RulesFrom::Force => Err(InputError::NotInForce("mailbox list")),
-        Ok(read) => {
-            if read.skipped > 0 {
-                warn!(count = read.skipped, "addresses of mailboxes.list are malformed and valid nowhere");
-            }
-            Ok(Some(read.list))
-        }
-        Err(errors) => {
-            fall_back("mailbox list", errors, kept, |errors, first| InputError::List { errors, first }).map(Some)
-        }
-    }
-}
-
-/// The last good one, loudly; or the error, where there is none.
-fn fall_back<T>(
-    what: &str,
-    errors: Vec<RowError>,
-    kept: Option<T>,
-    fail: impl FnOnce(usize, RowError) -> InputError,
-) -> Result<T, InputError> {
-    let count = errors.len();
-    let mut errors = errors.into_iter();
-    let Some(kept) = kept else {
-        return match errors.next() {
-            Some(first) => Err(fail(count, first)),
-            None => Err(LedgerError::Damaged(format!("a {what} was rejected without a reason")).into()),
-        };
-    };
-    for error in errors.take(20) {
-        warn!("{what} rejected: {}", chain(&error));
-    }
-    warn!(
-        message_id = events::RULES_REJECTED,
-        "the new {what} is rejected (errors: {count}); the last good one stays in force"
-    );
-    Ok(kept)
-}
-
-/// The settings of a rule set, as the ledger keeps them.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Settings {
-    domains: Vec<String>,
-    companies: Vec<String>,
-    automatic: bool,
-}
-
-/// A rule set in the form in which the ledger keeps it.
-pub fn to_stored(rules: &RuleSet) -> StoredRules {
-    let settings = serde_json::json!(Settings {
-        domains: rules.domains.iter().map(|domain| domain.as_str().to_owned()).collect(),
-        companies: rules.companies.clone(),
-        automatic: rules.automatic,
-    });
-    StoredRules {
-        mapping: rules.mapping.canonical(),
-        list: rules.list.as_ref().map(|list| list.canonical()),
-        settings: settings.to_string(),
-    }
-}
-
-/// A rule set that the ledger kept.
-///
-/// # Errors
-/// Where it is not what was kept.
-pub fn from_stored(stored: &StoredRules) -> Result<RuleSet, InputError> {
-    let settings: Settings = serde_json::from_str(&stored.settings).map_err(InputError::Settings)?;
-    Ok(RuleSet {
-        mapping: Arc::new(Mapping::from_canonical(&stored.mapping)?),
-        list: stored.list.as_deref().map(MailboxList::from_canonical).transpose()?.map(Arc::new),
-        domains: settings.domains.iter().filter_map(|domain| Domain::parse(domain)).collect(),
-        companies: settings.companies,
-        automatic: settings.automatic,
-    })
 }

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use support::daemon::has_begun_staging;
 use support::firm::{Firm, Said, export, header, message, sample, sample_export, staged};
 
-const VERBS: [&[&str]; 20] = [
+const VERBS: [&[&str]; 23] = [
     &["demo"],
     &["run"],
     &["ingest"],
@@ -24,6 +24,9 @@ const VERBS: [&[&str]; 20] = [
     &["mapping", "check"],
     &["mapping", "template"],
     &["mapping", "unresolved"],
+    &["mapping", "externals"],
+    &["mapping", "history"],
+    &["mapping", "accept"],
     &["profile"],
     &["profile", "list"],
     &["profile", "show"],
@@ -114,7 +117,7 @@ fn facts_are_json_too() {
     let csv = sample("mapping.csv");
     let handouts = firm.path("again");
     firm.deliver_export("icechat.xml.pgp", &sample_export());
-    let verbs: [(&[&str], i32); 14] = [
+    let verbs: [(&[&str], i32); 17] = [
         (&["status"], 0),
         (&["ingest", "--dry-run"], 3),
         (&["ingest"], 3),
@@ -124,6 +127,9 @@ fn facts_are_json_too() {
         (&["status"], 0),
         (&["verify"], 0),
         (&["mapping", "unresolved"], 0),
+        (&["mapping", "externals"], 0),
+        (&["mapping", "history"], 0),
+        (&["mapping", "accept"], 0),
         (&["mapping", "check", csv.to_str().unwrap()], 0),
         (&["profile", "list"], 0),
         (&["keys", "init"], 0),
@@ -188,7 +194,8 @@ fn the_demo_shows_the_whole_job_and_its_instructions_work() {
     assert!(before.iter().all(|(place, eml)| after.get(place) == Some(eml)));
     assert!(after.keys().any(|(mailbox, _)| mailbox == "sam.new@contoso.com"));
     let config = dir.join("config.toml");
-    for verb in [["status"].as_slice(), &["report"], &["verify"], &["mapping", "unresolved"]] {
+    let mapping: [&[&str]; 3] = [&["mapping", "unresolved"], &["mapping", "externals"], &["mapping", "history"]];
+    for verb in [["status"].as_slice(), &["report"], &["verify"]].into_iter().chain(mapping) {
         Said::to(&[verb, &["-c", config.to_str().unwrap()]].concat()).expect(0);
     }
 

@@ -161,11 +161,20 @@ fn each_foreign_library_is_known_to_its_place_alone() {
         ("clap", &["cli/"]),
         ("tokio_cron_scheduler", &["daemon.rs"]),
         ("sd_notify", &["daemon.rs"]),
+        ("notify", &["daemon/hints.rs"]),
         // A pattern is what `site.files` is made of.
         ("glob", &["config/", "download/"]),
         (
             "tokio",
-            &["download/sftp.rs", "download/sftp/", "demo/site.rs", "daemon.rs", "metrics/server.rs", "cli/stop.rs"],
+            &[
+                "download/sftp.rs",
+                "download/sftp/",
+                "demo/site.rs",
+                "daemon.rs",
+                "daemon/hints.rs",
+                "metrics/server.rs",
+                "cli/stop.rs",
+            ],
         ),
         ("russh_keys", &[]),
     ];

@@ -1,16 +1,18 @@
-//! `mapping`: what operators need to fill the mapping folder.
+//! `mapping`: what operators need to fill the mapping folder, and to see what came of it.
+
+mod people;
+mod versions;
 
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use serde_json::json;
 
+pub(super) use self::versions::{Standing, standing};
 use super::{Failure, output};
 use crate::cause::chain;
-use crate::config::Config;
 use crate::durable::AtPath;
 use crate::exit_code::ExitCode;
-use crate::ledger::{Ledger, UnplacedPerson};
 use crate::resolve::mapping::Mapping;
 
 #[derive(Debug, Subcommand)]
@@ -33,6 +35,31 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// External participants by domain, with when they were seen first
+    Externals {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Which mappings and mailbox lists came into force: when, by whom, and what they changed
+    History {
+        /// Print them as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Put mapping and mailbox list in force as they stand, also a list that shrank sharply
+    #[command(long_about = "Put mapping and mailbox list in force as they stand, and show what that changes. It is \
+                            how a person confirms a list that was rejected because it shrank sharply. Files with errors \
+                            are never put in force.")]
+    Accept {
+        /// Only show what would change
+        #[arg(short = 'n', long)]
+        dry_run: bool,
+
+        /// Print the result as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) fn mapping(config: &Path, verb: &Verb) -> Result<ExitCode, Failure> {
@@ -42,7 +69,10 @@ pub(super) fn mapping(config: &Path, verb: &Verb) -> Result<ExitCode, Failure> {
             output::print(include_str!("../../mapping/example.csv"))?;
             Ok(ExitCode::Complete)
         }
-        Verb::Unresolved { json } => unresolved(config, *json),
+        Verb::Unresolved { json } => people::unresolved(config, *json),
+        Verb::Externals { json } => people::externals(config, *json),
+        Verb::History { json } => versions::history(config, *json),
+        Verb::Accept { dry_run, json } => versions::accept(config, *dry_run, *json),
     }
 }
 
@@ -51,110 +81,22 @@ fn check(files: &[PathBuf], json: bool) -> Result<ExitCode, Failure> {
     for path in files {
         read.push((path.display().to_string(), std::fs::read(path).at(path)?));
     }
+    // Rows that count, and look damaged; they are no errors.
+    let warnings: Vec<String> = Vec::new();
     let (entries, errors) = match Mapping::parse(&read) {
         Ok(mapping) => (mapping.len(), Vec::new()),
         Err(errors) => (0, errors.iter().map(|error| chain(error)).collect()),
     };
     if json {
-        output::print_json(&json!({"valid": errors.is_empty(), "entries": entries, "errors": errors}))?;
+        let valid = errors.is_empty();
+        output::print_json(&json!({"valid": valid, "entries": entries, "errors": errors, "warnings": warnings}))?;
     } else if errors.is_empty() {
-        output::print(&format!("ok: {entries} ImIds in {} file(s)", files.len()))?;
+        let warned = warnings.iter().map(|warning| format!("warning: {warning}"));
+        let ok = format!("ok: {entries} ImIds in {} file(s)", files.len());
+        output::print(&warned.chain([ok]).collect::<Vec<_>>().join("\n"))?;
     } else {
         output::print(&errors.join("\n"))?;
         output::print(&format!("rejected: {} error(s); none of these files would count", errors.len()))?;
     }
     Ok(if errors.is_empty() { ExitCode::Complete } else { ExitCode::Failed })
-}
-
-fn unresolved(config: &Path, json: bool) -> Result<ExitCode, Failure> {
-    let config = Config::load(config)?;
-    let people = match Ledger::read(&config.state.directory)? {
-        Some(ledger) => ledger.unplaced(false)?,
-        None => Vec::new(),
-    };
-    if json {
-        output::print_json(&json!(people))?;
-        return Ok(ExitCode::Complete);
-    }
-    // A row without an ImId would reject the whole set.
-    let (known, nameless): (Vec<_>, Vec<_>) = people.into_iter().partition(|person| person.im_id.is_some());
-    output::print(&csv(&known))?;
-    advise(&config.mapping.directory, &known, &nameless);
-    Ok(ExitCode::Complete)
-}
-
-/// What to do with the CSV, beside it rather than in it.
-fn advise(folder: &Path, known: &[UnplacedPerson], nameless: &[UnplacedPerson]) {
-    if known.is_empty() && nameless.is_empty() {
-        output::complain("everybody of ours has a mailbox");
-    }
-    if !known.is_empty() {
-        output::complain(&format!(
-            "fill in Mailbox in every row (a mailbox, or external), remove the rows you cannot fill in, and drop the file \
-             into {}: a row with an empty cell rejects the whole set",
-            folder.display()
-        ));
-    }
-    if known.iter().any(|person| person.im_id.as_deref().is_some_and(is_formula)) {
-        output::complain(
-            "an apostrophe stands before each ImId that a spreadsheet would take for a formula: remove it before you drop \
-             the file",
-        );
-    }
-    for person in nameless {
-        output::complain(&format!(
-            "{} has no ImId in the export, so no mapping can help: make that address a valid mailbox ([mailboxes])",
-            person.email.as_deref().unwrap_or("somebody")
-        ));
-    }
-}
-
-/// The columns `ImId` and `Mailbox` are what the mapping folder takes; the others help a person and are ignored there.
-fn csv(people: &[UnplacedPerson]) -> String {
-    let mut text = "ImId,Mailbox,Name,Company,EmailAddress,FirstSeen,LastSeen,Items\r\n".to_owned();
-    for person in people {
-        let word = |cell: &Option<String>| cell_of(cell.as_deref().unwrap_or_default());
-        let cells = [
-            word(&person.im_id),
-            String::new(),
-            word(&person.name),
-            word(&person.company),
-            word(&person.email),
-            person.first_seen.to_string(),
-            person.last_seen.to_string(),
-            person.items.to_string(),
-        ];
-        text.push_str(&cells.join(","));
-        text.push_str("\r\n");
-    }
-    text
-}
-
-fn is_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r'])
-}
-
-/// A cell as RFC 4180 has it. What a spreadsheet would take for a formula gets an apostrophe before it, because names
-/// come from outside the firm.
-fn cell_of(text: &str) -> String {
-    let defused = if is_formula(text) { format!("'{text}") } else { text.to_owned() };
-    if defused.contains([',', '"', '\n', '\r', ';']) {
-        format!("\"{}\"", defused.replace('"', "\"\""))
-    } else {
-        defused
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn cells_are_quoted_and_formulas_defused() {
-        assert_eq!(cell_of("plain"), "plain");
-        assert_eq!(cell_of("a,b"), "\"a,b\"");
-        assert_eq!(cell_of("say \"hi\""), "\"say \"\"hi\"\"\"");
-        assert_eq!(cell_of("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
-        assert_eq!(cell_of("-1"), "'-1");
-    }
 }

@@ -63,7 +63,7 @@ enum Verb {
     /// Make, show and hand out the SSH and PGP keys
     #[command(subcommand)]
     Keys(keys::Verb),
-    /// Validate mapping files, print an example, list who is missing
+    /// Validate mapping files, list who is missing, show and confirm what is in force
     #[command(subcommand)]
     Mapping(mapping::Verb),
     /// The export profiles, and how well one fits an export

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::json;
 
+use super::mapping::{Standing, standing};
 use super::{Failure, output};
 use crate::cause::chain;
 use crate::config::Config;
@@ -31,6 +32,7 @@ struct Facts {
     in_flight: Option<InFlight>,
     /// Why the operators' files as they stand are no good.
     rejected: Option<String>,
+    rules: Standing,
     last: Option<RunReport>,
     needs: Needs,
     /// Files that are held or cannot be read again, and rejected records: what, and why.
@@ -50,6 +52,7 @@ pub(super) fn status(config: &Path, arguments: &Arguments) -> Result<ExitCode, F
             "working": facts.working,
             "in_flight": facts.in_flight,
             "mapping_rejected": facts.rejected,
+            "rules": facts.rules.to_json(),
             "last_run": facts.last.as_ref().map(report::to_json),
             "needs": facts.needs,
             "matters": facts.matters.iter().map(|(what, why)| json!({"what": what, "why": why})).collect::<Vec<_>>(),
@@ -76,6 +79,7 @@ fn facts(config: &Config) -> Result<Facts, Failure> {
         ),
         None => (None, Needs::default(), Vec::new(), Vec::new()),
     };
+    let rules = standing(ledger.as_ref())?;
     let last_done = ledger.map(|ledger| ledger.last_done_at_site(now)).transpose()?.flatten();
     let working = is_held(&state.join("work.lock"));
     Ok(Facts {
@@ -83,6 +87,7 @@ fn facts(config: &Config) -> Result<Facts, Failure> {
         working,
         in_flight: InFlight::read(state).filter(|_| working),
         rejected: inputs::rules_strictly(config).err().map(|error| chain(&error)),
+        rules,
         last,
         needs,
         matters,
@@ -116,7 +121,9 @@ fn text(config: &Config, facts: &Facts) -> String {
     lines.push(format!("next run   {}", if facts.due { "due now: the daemon starts it".to_owned() } else { next }));
     let dates: Vec<String> = facts.dates.iter().map(ToString::to_string).collect();
     lines.push(format!("last days  {}", if dates.is_empty() { "none yet".to_owned() } else { dates.join(" ") }));
-    if let Some(rejected) = &facts.rejected {
+    lines.extend(facts.rules.lines(zone));
+    // What the daemon has said is not said twice; what stands there without a daemon is.
+    if let Some(rejected) = facts.rejected.as_ref().filter(|_| !facts.rules.is_rejected()) {
         lines.push(format!("mapping    REJECTED, the last good one (if any) stays in force: {rejected}"));
     }
     match (facts.needs.is_clear(), &facts.rejected) {

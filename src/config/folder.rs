@@ -17,16 +17,21 @@ const LARGEST_LIST: u64 = 256 << 20;
 /// regular files only, no link followed (contract 6).
 ///
 /// # Errors
-/// The folder or a file of it cannot be read, is larger than 64 MiB, or has a name that is not UTF-8: then nothing of
-/// the set counts, for a set without one of its files would be another set.
+/// The folder or a file of it cannot be read, is larger than 64 MiB, or has a name that is not UTF-8 or holds a control
+/// character: then nothing of the set counts, for a set without one of its files would be another set.
 pub fn read_folder(folder: &Path) -> Result<Vec<(String, Vec<u8>)>, PathError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(folder).at(folder)? {
         let entry = entry.at(folder)?;
         let name = entry.file_name();
         if is_mapping(name.as_encoded_bytes()) && entry.file_type().is_ok_and(|kind: FileType| kind.is_file()) {
-            let not_utf8 = || io::Error::other("the name is not UTF-8; rename the file");
-            names.push(name.into_string().map_err(|_| not_utf8()).at(entry.path())?);
+            let not_utf8 = |_| io::Error::other("the name is not UTF-8; rename the file");
+            let name = name.into_string().map_err(not_utf8).at(entry.path())?;
+            // It would make lines of its own in logs and error files.
+            if name.contains(char::is_control) {
+                return Err(io::Error::other("the name holds a control character; rename the file")).at(folder);
+            }
+            names.push(name);
         }
     }
     names.sort_unstable();
@@ -82,7 +87,8 @@ fn facts(found: &Metadata) -> [i64; 6] {
     [inode, size, found.mtime(), found.mtime_nsec(), found.ctime(), found.ctime_nsec()]
 }
 
-fn is_mapping(name: &[u8]) -> bool {
+/// Whether a file of the mapping folder counts by its name (contract 6).
+pub fn is_mapping(name: &[u8]) -> bool {
     let suffix = name.len().checked_sub(4).map(|at| &name[at..]);
     suffix.is_some_and(|suffix| suffix.eq_ignore_ascii_case(b".csv"))
         && !name.starts_with(b".")
@@ -158,5 +164,9 @@ mod tests {
         fs::remove_file(large).unwrap();
         fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"m\xfcller.csv")), "").unwrap();
         assert!(read_folder(dir.path()).unwrap_err().source.to_string().contains("not UTF-8"));
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("two\nlines.csv"), "").unwrap();
+        let error = read_folder(dir.path()).unwrap_err();
+        assert!(error.path == dir.path() && error.source.to_string().contains("control character"));
     }
 }

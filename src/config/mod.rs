@@ -19,7 +19,7 @@ use jiff::tz::TimeZone;
 
 pub use credential::{Credential, CredentialError, Places, Secrecy};
 pub use document::ConfigError;
-pub use folder::{Stamp, read_folder, read_list};
+pub use folder::{Stamp, is_mapping, read_folder, read_list};
 
 use crate::domain::Domain;
 use crate::durable::PathError;

@@ -1,30 +1,49 @@
-//! The operators' files: looked at every few seconds, and put in force once a set has stood still and is good.
+//! The operators' files: looked at every few seconds, judged once they have stood still, and put in force if they are
+//! good. If not, the ledger, the log and a file beside each CSV say what is wrong.
 
+use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-use crate::cause::chain;
-use crate::config::{Config, Stamp};
+use super::error_files::{ErrorFiles, Faults};
+use crate::config::{Config, Stamp, is_mapping};
+use crate::digest::Sha256;
 use crate::events;
-use crate::inputs::{self, InputError};
-use crate::ledger::Ledger;
-use crate::resolve::RuleSet;
+use crate::inputs::{self, Found, InputError, Kind, News, Rejected};
+use crate::ledger::{Ledger, LedgerError};
 
+/// A set counts when nothing of it was written for so long. What is copied in by hand or by a sync tool is written more
+/// often than that.
+const STILL: Duration = Duration::from_millis(2500);
 /// A set that changes for longer than this keeps no export waiting: runs go on with the set in force.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// Whom the ledger names where no person put a set in force.
+const DAEMON: &str = "icechatd run";
+
+/// What was judged: the files by their stamp, beside what was in force. Either may change without the other: a person's
+/// verb puts sets in force too.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Judged {
+    stamp: Stamp,
+    in_force: [Option<Sha256>; 2],
+}
 
 /// What the looks at mapping folder and mailbox list have shown so far.
 #[derive(Debug, Default)]
 pub(super) struct OperatorFiles {
-    /// As they were at the last look. A set counts when it stood still from one look to the next: one that is still being
-    /// copied in changes between two looks.
-    seen: Option<Stamp>,
-    /// Since when no two looks agreed.
+    /// As they were at the last look, and since when they have stood still so.
+    seen: Option<(Stamp, Instant)>,
+    /// Since when they have not stood still.
     moving_since: Option<Instant>,
-    /// The set that was read last, and whether it was good.
-    judged: Option<(Stamp, bool)>,
+    judged: Option<Judged>,
+    /// What was rejected then, in the words in which it was said.
+    rejected: HashMap<Kind, Vec<String>>,
+    /// Whether they shall be judged again although nothing changed: what could not be read may be readable now.
+    again: bool,
+    error_files: ErrorFiles,
 }
 
 impl OperatorFiles {
@@ -35,65 +54,106 @@ impl OperatorFiles {
 
     /// Whether the set that stands there was rejected.
     pub(super) fn are_rejected(&self) -> bool {
-        matches!(self.judged, Some((_, false)))
+        !self.rejected.is_empty()
     }
 
-    /// Looks. Whether a new mapping or list came into force; one that is rejected leaves the last good one in force.
+    /// Looks. Whether another mapping or list is in force than at the last look; one that is rejected leaves the last good
+    /// one in force.
     pub(super) fn look(&mut self, config: &Config, ledger: &Ledger, now: Timestamp) -> Result<bool, InputError> {
-        let stamp = Stamp::of(&config.mapping.directory, config.mailboxes.list.as_deref());
-        if self.seen.as_ref() != Some(&stamp) {
-            self.seen = Some(stamp);
-            self.moving_since.get_or_insert_with(Instant::now);
+        let stamp = stamp(config);
+        if !self.stands_still(&stamp) {
             return Ok(false);
         }
-        self.moving_since = None;
-        let known = self.judged.as_ref().filter(|(judged, _)| *judged == stamp).map(|(_, good)| *good);
-        if known == Some(true) {
+        let standing = Judged { stamp, in_force: in_force(ledger)? };
+        if self.judged.as_ref() == Some(&standing) && !self.again {
             return Ok(false);
         }
-        let was_rejected = self.are_rejected();
-        match inputs::rules_strictly(config) {
-            Ok(rules) => {
-                let came = put_in_force(config, ledger, &rules, now)?;
-                if was_rejected && !came {
-                    info!("mapping and mailbox list are as they were before they were rejected");
+        let found = inputs::find(config, Some(ledger))?;
+        if !self.stands_still(&self::stamp(config)) {
+            return Ok(false);
+        }
+        let news = inputs::put_in_force(config, ledger, &found.good(), DAEMON, now)?;
+        for (kind, fault) in found.faults() {
+            self.note(ledger, kind, fault, &news, now)?;
+        }
+        self.keep_error_files(config, &found);
+        self.again = found.faults().iter().any(|(_, fault)| fault.is_some_and(Rejected::may_pass));
+        let before = self.judged.replace(Judged { in_force: in_force(ledger)?, ..standing });
+        Ok(!news.is_empty() || before.is_some_and(|before| self.in_force() != Some(before.in_force)))
+    }
+
+    fn in_force(&self) -> Option<[Option<Sha256>; 2]> {
+        self.judged.as_ref().map(|judged| judged.in_force)
+    }
+
+    fn stands_still(&mut self, stamp: &Stamp) -> bool {
+        match &self.seen {
+            Some((seen, since)) if seen == stamp => {
+                let is_still = since.elapsed() >= STILL;
+                if is_still {
+                    self.moving_since = None;
                 }
-                self.judged = Some((stamp, true));
-                Ok(came)
+                is_still
             }
-            Err(error) => {
-                if known.is_none() {
-                    warn!(
-                        message_id = events::RULES_REJECTED,
-                        "the new mapping or mailbox list is rejected, the last good one (if any) stays in force: {}",
-                        chain(&error)
-                    );
-                }
-                self.judged = Some((stamp, false));
-                Ok(false)
+            _ => {
+                self.seen = Some((stamp.clone(), Instant::now()));
+                self.moving_since.get_or_insert_with(Instant::now);
+                false
             }
+        }
+    }
+
+    /// Records how the files of one kind came out, and says it if it is another verdict than the last.
+    fn note(
+        &mut self,
+        ledger: &Ledger,
+        kind: Kind,
+        fault: Option<&Rejected>,
+        news: &[News],
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let what = kind.words();
+        let Some(fault) = fault else {
+            let was_rejected = self.rejected.remove(&kind).is_some() | ledger.note_mended(kind.as_str(), now)?;
+            if was_rejected && !news.iter().any(|news| news.kind == kind) {
+                info!("the {what} is no longer rejected");
+            }
+            return Ok(());
+        };
+        let lines = fault.lines(kind);
+        ledger.note_rejected(kind.as_str(), &lines, now)?;
+        if self.rejected.get(&kind) != Some(&lines) {
+            let first = lines.first().map(String::as_str).unwrap_or_default();
+            let more = lines.len().saturating_sub(1);
+            let more = if more == 0 { String::new() } else { format!(" (and {more} more: icechatd status)") };
+            warn!(
+                message_id = events::RULES_REJECTED,
+                "the new {what} is rejected, the last good one (if any) stays in force: {first}{more}"
+            );
+            self.rejected.insert(kind, lines);
+        }
+        Ok(())
+    }
+
+    fn keep_error_files(&mut self, config: &Config, found: &Found) {
+        let folder = &config.mapping.directory;
+        self.error_files
+            .keep(folder, &faults_in(folder, found.mapping.as_ref().err()), |name| is_mapping(name.as_bytes()));
+        let Some((list, found)) = config.mailboxes.list.as_ref().zip(found.list.as_ref()) else { return };
+        if let (Some(folder), Some(name)) = (list.parent(), list.file_name()) {
+            self.error_files.keep(folder, &faults_in(folder, found.as_ref().err()), |file| *file == *name);
         }
     }
 }
 
-/// Whether anything of it was not in force already. A set that is suddenly empty is a mistake more often than a wish, and
-/// is said aloud; it is obeyed all the same.
-fn put_in_force(config: &Config, ledger: &Ledger, rules: &RuleSet, now: Timestamp) -> Result<bool, InputError> {
-    let stored = inputs::to_stored(rules);
-    let mapping = ledger.put_in_force("mapping", &stored.mapping, now)?;
-    let list = match &stored.list {
-        Some(list) => ledger.put_in_force("list", list, now)?,
-        None => false,
-    };
-    if mapping && rules.mapping.is_empty() {
-        warn!("the mapping is empty: there is no CSV file with rows in {}", config.mapping.directory.display());
-    }
-    if mapping || list {
-        info!(
-            message_id = events::RULES_ACCEPTED,
-            im_ids = rules.mapping.len(),
-            "a new mapping or mailbox list is in force"
-        );
-    }
-    Ok(mapping || list)
+fn stamp(config: &Config) -> Stamp {
+    Stamp::of(&config.mapping.directory, config.mailboxes.list.as_deref())
+}
+
+fn in_force(ledger: &Ledger) -> Result<[Option<Sha256>; 2], LedgerError> {
+    Ok([ledger.in_force_digest(Kind::Mapping.as_str())?, ledger.in_force_digest(Kind::List.as_str())?])
+}
+
+fn faults_in(folder: &Path, rejected: Option<&Rejected>) -> Faults {
+    rejected.map(|rejected| rejected.by_file(folder)).unwrap_or_default()
 }

@@ -170,11 +170,23 @@ pub(super) fn remove_expired_originals(tools: &Tools<'_>) -> Result<(), IngestEr
         return Ok(());
     }
     let now = (tools.clock)();
-    let before = now.as_second() - i64::from(days) * 86_400;
-    let before = Timestamp::from_second(before).unwrap_or(Timestamp::MIN);
-    for row in tools.ledger.originals_to_remove(before)? {
+    for row in tools.ledger.originals_to_remove(days_before(now, days))? {
         tools.ledger.remove_original(&row, now)?;
         info!(file = row.name, sha256 = %row.sha256, "original removed after {days} days");
     }
     Ok(())
+}
+
+/// Retention: what was wrong with operators' files that have long been mended.
+pub(super) fn forget_rejections(tools: &Tools<'_>) -> Result<(), IngestError> {
+    let days = tools.config.state.rejected_days;
+    if days > 0 {
+        tools.ledger.forget_rejections(days_before((tools.clock)(), days))?;
+    }
+    Ok(())
+}
+
+fn days_before(now: Timestamp, days: u32) -> Timestamp {
+    let before = now.as_second() - i64::from(days) * 86_400;
+    Timestamp::from_second(before).unwrap_or(Timestamp::MIN)
 }

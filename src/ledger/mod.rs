@@ -20,6 +20,7 @@ mod schema;
 mod scratch;
 mod shapes;
 mod state;
+mod versions;
 
 use std::path::{Path, PathBuf};
 
@@ -34,10 +35,11 @@ pub use held::{HeldExport, HeldFile, HeldItem, HeldPerson, HeldRecord};
 pub use measures::{Counted, LastRun, Measures};
 pub use people::Seen;
 pub use questions::{FileReport, RunReport, UnplacedPerson};
-pub use runs::{Outcome, RunId};
+pub use runs::{Outcome, RunId, invoked_by};
 pub use scratch::{Arrival, Scratch, Verdict};
 pub use shapes::{RuleSetId, StoredRules};
 pub use state::StateNow;
+pub use versions::{Change, Rejection, Version};
 
 use crate::durable::{self, Disk, PathError};
 
@@ -109,8 +111,11 @@ impl Ledger {
         }
         let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         prepare(&connection)?;
-        if schema::version(&connection)? == 0 {
-            return Ok(None);
+        match schema::version(&connection)? {
+            0 => return Ok(None),
+            // An older program wrote it last: its questions are answered once it has today's tables.
+            version if version < schema::newest() => return Self::open(folder).map(Some),
+            _ => {}
         }
         Ok(Some(Self { connection, folder: folder.to_owned() }))
     }

@@ -103,7 +103,7 @@ impl Ledger {
 }
 
 /// Who started this program, for the record: the user behind `sudo` where there is one.
-pub(super) fn invoked_by() -> String {
+pub fn invoked_by() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))

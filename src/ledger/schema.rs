@@ -355,9 +355,25 @@ pub(super) fn version(connection: &Connection) -> Result<usize, LedgerError> {
     Ok(version)
 }
 
+/// How many migrations this program knows.
+pub(super) fn newest() -> usize {
+    MIGRATIONS.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_older_ledger_can_be_read_by_whoever_comes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let connection = Connection::open(dir.path().join("ledger.db")).unwrap();
+        connection.execute_batch(FIRST).unwrap();
+        connection.pragma_update(None, "user_version", 1).unwrap();
+        drop(connection);
+        let ledger = super::super::Ledger::read(dir.path()).unwrap().unwrap();
+        assert!(ledger.versions().unwrap().is_empty() && ledger.open_rejections().unwrap().is_empty());
+    }
 
     #[test]
     fn a_newer_schema_is_left_alone() {

@@ -135,26 +135,16 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn in_force(&self, kind: &str) -> Result<Option<Vec<u8>>, LedgerError> {
-        let digest: Option<[u8; 32]> = self
-            .connection
-            .query_row("SELECT digest FROM in_force WHERE kind = ?1", [kind], |row| row.get(0))
-            .optional()?;
-        digest.map(|digest| self.shape(Sha256(digest))).transpose()
+        self.in_force_digest(kind)?.map(|digest| self.shape(digest)).transpose()
     }
 
-    /// Puts a good mapping or list in force. Whether it was not already.
+    /// The digest of the mapping or list (`kind`) that is in force.
     ///
     /// # Errors
-    /// Where the ledger cannot be written.
-    pub fn put_in_force(&self, kind: &str, bytes: &[u8], now: Timestamp) -> Result<bool, LedgerError> {
-        let digest = self.keep_shape(kind, bytes)?;
-        let changed = self.connection.execute(
-            "INSERT INTO in_force (kind, digest, since) VALUES (?1, ?2, ?3)
-             ON CONFLICT (kind) DO UPDATE SET digest = excluded.digest, since = excluded.since, replayed = 0
-             WHERE digest <> excluded.digest",
-            params![kind, digest.0, now.as_second()],
-        )?;
-        Ok(changed > 0)
+    /// Where the ledger cannot be read.
+    pub fn in_force_digest(&self, kind: &str) -> Result<Option<Sha256>, LedgerError> {
+        let mut statement = self.connection.prepare_cached("SELECT digest FROM in_force WHERE kind = ?1")?;
+        Ok(statement.query_row([kind], |row| row.get(0).map(Sha256)).optional()?)
     }
 
     /// Whether a mapping or list came into force under which nothing was replayed yet, and there is something to replay.

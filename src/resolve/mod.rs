@@ -3,8 +3,10 @@
 //! It knows neither files nor settings, and not what an item holds: persons go in, mailboxes come out.
 
 mod canonical;
+pub mod difference;
 pub mod mailboxes;
 pub mod mapping;
+pub mod suggest;
 mod table;
 
 use std::collections::{BTreeSet, HashSet};
@@ -12,6 +14,7 @@ use std::sync::Arc;
 
 use crate::mailbox::Mailbox;
 pub use canonical::CanonicalError;
+pub use difference::{Concern, ConcernKind, Difference};
 pub use mailboxes::MailboxList;
 pub use mapping::Mapping;
 pub use table::{Column, Fault, RowError};
