@@ -11,7 +11,7 @@ use secrecy::zeroize::Zeroizing;
 use tracing::warn;
 
 pub use self::force::{News, news, numbers, put_in_force};
-pub use self::found::{Found, Good, Kind, Read, Rejected, Shrinkage, find, kept_list};
+pub use self::found::{Found, Good, Kind, Read, Rejected, Shrinkage, find, kept_list, list_with_names};
 pub use self::rules::{RulesFrom, choose, from_stored, rules, rules_strictly, to_stored};
 use crate::config::{Config, Credential, CredentialError, ProfileSource};
 use crate::decrypt::{KeyError, SecretKeys, Signers};

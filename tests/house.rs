@@ -148,6 +148,7 @@ fn each_foreign_library_is_known_to_its_place_alone() {
         ("toml", &["config/document.rs", "export/profile.rs"]),
         ("csv", &["resolve/table.rs"]),
         ("encoding_rs", &["resolve/table.rs"]),
+        ("strsim", &["resolve/suggest.rs"]),
         ("mail_builder", &["eml/mod.rs"]),
         ("rusqlite", &["ledger/"]),
         ("flate2", &["ledger/"]),

@@ -120,6 +120,65 @@ fn with_a_list_an_alias_goes_to_its_primary_address_and_nobody_else_is_valid() {
     assert_eq!(unresolved(&report), set(&["left1", "ghost1", "bad1", "hired1"]));
 }
 
+/// An ImId that was given to someone else: the item's day in UTC decides whose it was, in a replay too.
+#[test]
+fn a_reassigned_im_id_hands_nothing_on() {
+    let firm = Firm::new();
+    let message = |id: &str, email: &str, time: &str| {
+        format!(
+            "<Message><MessageID>{id}</MessageID><ImId>Desk1</ImId><SenderEmail>{email}</SenderEmail>\
+             <Recipient><ImId>ext9</ImId></Recipient><DateTimeUTC>{time}</DateTimeUTC><Content>hi</Content></Message>"
+        )
+    };
+    // A conversation for each: within one, the first e-mail stands for what others leave out.
+    let records: Vec<_> = [
+        message("amy's last", "", "2026-04-01T01:30:00+02:00"),
+        message("nobody's", "", "2026-04-01T00:00:00Z"),
+        message("by e-mail", "wei@contoso.com", "2026-04-14T12:00:00Z"),
+        message("joe's first", "wei@contoso.com", "2026-04-15T00:00:00Z"),
+        message("outside", "", "2026-06-01T00:00:00Z"),
+    ]
+    .into();
+    let dated = |more: &str| {
+        format!(
+            "ImId;Mailbox;ValidFrom;ValidTo\r\nDESK1;amy@contoso.com;;2026-03-31\r\n\
+             desk1;joe@contoso.com;2026-04-15;2026-05-31\r\next9;external;;\r\n{more};;;\r\n"
+        )
+    };
+    firm.map("desk.csv", &dated(""));
+    firm.deliver_export("day.pgp", &export(&records.join("</Conversation><Conversation><RoomID>R2</RoomID>")));
+    let report = firm.ingest(3);
+    let found = |pairs: &[(&str, &str)]| {
+        let pairs = pairs.iter().map(|(id, who)| ((*id).to_owned(), format!("{who}@contoso.com")));
+        pairs.collect::<BTreeMap<_, _>>()
+    };
+    let first = [("amy's last", "amy"), ("by e-mail", "wei"), ("joe's first", "joe")];
+    assert_eq!(placed(&firm), found(&first));
+    assert_eq!((&report["items"]["held"], unresolved(&report)), (&2.into(), set(&["Desk1"])));
+
+    // What overlaps is refused, and names both rows; the last good set stays.
+    firm.map("desk.csv", &dated("desk1;wei@contoso.com;2026-05-31;\r\n"));
+    let said = firm.run(&["mapping", "check", firm.path("mapping/desk.csv").to_str().unwrap()]).expect(1);
+    assert!(
+        said.out.contains("desk.csv:5: column 1 (ImId)") && said.out.contains("desk.csv:3 for some of the same days")
+    );
+    assert!(firm.run(&["replay"]).expect(3).err.contains("desk.csv:5"));
+
+    // A period between the held items moves none of them; one that has one places that one alone.
+    firm.map("desk.csv", &dated("desk1;wei@contoso.com;2026-04-05;2026-04-14\r\n"));
+    firm.replay(3);
+    assert_eq!(placed(&firm), found(&first));
+    firm.map("desk.csv", &dated("desk1;dora@contoso.com;2026-04-01;2026-04-01\r\ndesk1;external;2026-06-01;\r\n"));
+    let report = firm.replay(3);
+    assert_eq!(placed(&firm), found(&[&first[..], &[("nobody's", "dora")]].concat()));
+    assert_eq!(
+        (&report["items"]["held"], unresolved(&report)),
+        (&1.into(), set(&[])),
+        "the last one is nobody of ours"
+    );
+    firm.run(&["verify"]).expect(0);
+}
+
 /// Without recipients, those who are present.
 #[test]
 fn who_is_present_decides_where_no_recipient_is_listed() {

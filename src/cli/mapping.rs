@@ -81,11 +81,10 @@ fn check(files: &[PathBuf], json: bool) -> Result<ExitCode, Failure> {
     for path in files {
         read.push((path.display().to_string(), std::fs::read(path).at(path)?));
     }
-    // Rows that count, and look damaged; they are no errors.
-    let warnings: Vec<String> = Vec::new();
-    let (entries, errors) = match Mapping::parse(&read) {
-        Ok(mapping) => (mapping.len(), Vec::new()),
-        Err(errors) => (0, errors.iter().map(|error| chain(error)).collect()),
+    // Rows that are warned of count; they only look damaged.
+    let (entries, errors, warnings): (_, Vec<String>, Vec<String>) = match Mapping::parse(&read) {
+        Ok(read) => (read.mapping.len(), Vec::new(), read.warnings.iter().map(|warning| chain(warning)).collect()),
+        Err(errors) => (0, errors.iter().map(|error| chain(error)).collect(), Vec::new()),
     };
     if json {
         let valid = errors.is_empty();

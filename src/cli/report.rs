@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 use super::{Failure, output};
 use crate::config::Config;
@@ -67,13 +68,15 @@ fn of_run(config: &Config, run: Option<&str>, json: bool) -> Result<ExitCode, Fa
 fn coverage(config: &Config, days: u32, json: bool) -> Result<ExitCode, Failure> {
     let ledger = Ledger::read(&config.state.directory)?.map_or_else(Ledger::none, Ok)?;
     let captured = ledger.captured()?;
-    let mut staff = inputs::rules(config, &ledger, RulesFrom::Folder)?.staff();
+    let now = Timestamp::now();
+    let today = now.to_zoned(TimeZone::UTC).date();
+    let mut staff = inputs::rules(config, &ledger, RulesFrom::Folder)?.staff(today);
     // They are nobody's, unless somebody's own mailbox was named.
     let beside = [&config.mailboxes.catch_all, &config.mailboxes.journal].into_iter().flatten();
     for mailbox in beside.filter(|beside| captured.iter().all(|(seen, _)| seen != *beside)) {
         staff.remove(mailbox);
     }
-    let absent = coverage::absent(&staff, &captured, days, Timestamp::now(), &config.schedule.time_zone);
+    let absent = coverage::absent(&staff, &captured, days, now, &config.schedule.time_zone);
     if json {
         output::print_json(&coverage::to_json(&absent, days, staff.len()))?;
     } else {

@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use jiff::tz::Offset;
-
 use super::words::one_line;
 use crate::digest::Hasher;
 use crate::export::{ChatItem, Email, ImId, Participant, Person};
@@ -66,7 +64,7 @@ pub(super) fn day_id(item: &ChatItem) -> String {
         (None, Some(name)) => push_fields("name", [&**name], &mut hasher),
         (None, None) => push_fields("people", identities(&item.participants), &mut hasher),
     }
-    let day = Offset::UTC.to_datetime(item.record.time).date();
+    let day = item.record.day();
     hasher.field(day.to_string().as_bytes());
     hasher.finish().to_string()[..32].to_owned()
 }

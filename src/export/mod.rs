@@ -27,6 +27,7 @@ mod testing;
 pub mod time;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 
 /// Text that is trimmed, never empty, and compared without case; what it is folded to is worked out once.
 #[derive(Debug, Clone)]
@@ -73,6 +74,11 @@ impl ImId {
     /// The form in which two identifiers are compared.
     pub fn folded(&self) -> &str {
         self.0.folded()
+    }
+
+    /// As [`ImId::folded`], to keep.
+    pub fn into_folded(self) -> Box<str> {
+        self.0.folded.unwrap_or(self.0.text)
     }
 }
 
@@ -184,6 +190,13 @@ pub struct ItemRecord {
     pub body: Body,
 }
 
+impl ItemRecord {
+    /// The day on which it was sent, in UTC: what decides whose an `ImId` was (contract 6).
+    pub fn day(&self) -> Date {
+        time::utc_day(self.time)
+    }
+}
+
 /// A record that would be an item but lacks something or exceeds a limit. It stays in the original.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RejectedRecord {
@@ -245,7 +258,7 @@ pub struct Header {
     /// The firm it was made for.
     pub firm_code: Option<String>,
     /// The day it is about.
-    pub date: Option<jiff::civil::Date>,
+    pub date: Option<Date>,
 }
 
 /// How a participant came to be one of an item's; decides the header field that names them (contract 7).

@@ -26,6 +26,11 @@ pub fn day(text: &str) -> Option<Date> {
     }
 }
 
+/// The day of an instant, in UTC.
+pub fn utc_day(time: Timestamp) -> Date {
+    Offset::UTC.to_datetime(time).date()
+}
+
 fn date(year: &[u8], month: &[u8], day: &[u8]) -> Option<Date> {
     let (year, month, day) = (number(year)?, number(month)?, number(day)?);
     Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()

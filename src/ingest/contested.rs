@@ -74,10 +74,11 @@ fn learn_people(tools: &Tools<'_>, row: &FileRow) -> Result<(), IngestError> {
 
 fn name_all(tools: &Tools<'_>, item: &NumberedItem, rules: &Rules) -> Result<(), LedgerError> {
     let mut key = String::new();
+    let day = item.item.record.day();
     for participant in &item.item.participants {
         person_key(&participant.person, &mut key);
         tools.scratch.name(item.time, item.id, &key)?;
-        if matches!(rules.resolve(&participant.person), Outcome::Mailbox(_)) {
+        if matches!(rules.resolve(&participant.person, day), Outcome::Mailbox(_)) {
             note_placed(tools, item, &participant.person)?;
         }
     }
@@ -106,7 +107,7 @@ impl Stager<'_> {
         let own = self.own_people(item, first)?;
         let (mut mailboxes, mut missing, mut has_place) = (Vec::new(), Vec::new(), false);
         for person in own {
-            let outcome = self.shaping.rules.resolve(&person);
+            let outcome = self.shaping.rules.resolve(&person, item.item.record.day());
             self.people.add(&person, &outcome, item.time);
             let Outcome::Mailbox(mailbox) = outcome else {
                 missing.push(person);

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+
 use super::original::NumberedItem;
 use super::shape::Shape;
 use super::{IngestError, Job, Tools};
@@ -9,9 +12,11 @@ use crate::decrypt::Signers;
 use crate::digest::{Hasher, Sha256};
 use crate::export::identity::item_id;
 use crate::export::profile::Profile;
+use crate::export::time::utc_day;
 use crate::export::{Email, ImId, Person};
 use crate::ledger::{FileRow, Ledger, LedgerError, RuleSetId, Unplaced};
 use crate::resolve::Rules;
+
 /// Gives an item without MessageID its final id: equal ones are told apart by their order in the export.
 pub(super) fn number(tools: &Tools<'_>, item: &mut NumberedItem) -> Result<(), LedgerError> {
     if item.item.record.message_id.is_none() {
@@ -46,6 +51,11 @@ pub(super) fn person_of(unplaced: &Unplaced) -> Person {
         name: unplaced.name.as_deref().map(Into::into),
         company: unplaced.company.as_deref().map(Into::into),
     }
+}
+
+/// The day, in UTC, of an item's time as the ledger keeps it: an instant that was one before.
+pub(super) fn day_of(seconds: i64) -> Date {
+    utc_day(Timestamp::from_second(seconds).unwrap_or_default())
 }
 
 /// What the attempt at a file depended on beside its bytes (contract 8): held ones are tried again when it changes.

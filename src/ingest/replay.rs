@@ -42,10 +42,11 @@ pub(super) enum Replayed {
     OriginalGone,
 }
 
-/// Whether a participant without a mailbox has one now; the others are seen as the rules in force see them.
+/// Whether a participant without a mailbox has one now, on any day of the items that lack it; the others are seen as the rules in force see them.
 fn anyone_resolves(tools: &Tools<'_>, file: FileId, rules: &RuleSet) -> Result<bool, IngestError> {
     for unplaced in tools.ledger.unplaced_of(file)? {
-        let external = match rules.resolve(&recorded::person_of(&unplaced)) {
+        let [first, last] = [unplaced.first_seen, unplaced.last_seen].map(recorded::day_of);
+        let external = match rules.resolve_between(&recorded::person_of(&unplaced), first, last) {
             Outcome::Mailbox(_) => return Ok(true),
             Outcome::External => true,
             Outcome::Unresolved => false,

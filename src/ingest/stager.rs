@@ -73,8 +73,9 @@ impl Shaping<'_> {
         let item = &wanted.item.item;
         let mut found = Vec::new();
         let mut missing = Vec::new();
+        let day = item.record.day();
         for participant in &item.participants {
-            let outcome = self.rules.resolve(&participant.person);
+            let outcome = self.rules.resolve(&participant.person, day);
             people.add(&participant.person, &outcome, wanted.item.time);
             match outcome {
                 Outcome::Mailbox(mailbox) if !found.contains(&mailbox) => found.push(mailbox),

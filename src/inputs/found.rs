@@ -11,7 +11,7 @@ use crate::config::{Config, read_list};
 use crate::durable::PathError;
 use crate::export::{Email, ImId};
 use crate::ledger::{Ledger, LedgerError};
-use crate::resolve::{MailboxList, Mapping, RowError};
+use crate::resolve::{MailboxList, Mapping, ReadList, RowError};
 
 /// What operators drop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -208,20 +208,40 @@ pub fn find(config: &Config, ledger: Option<&Ledger>) -> Result<Found, InputErro
 
 fn read_mapping(config: &Config) -> Result<Read<Mapping>, Rejected> {
     let files = config.mapping.read_files().map_err(Rejected::Unreadable)?;
-    let mapping = Mapping::parse(&files).map_err(Rejected::Rows)?;
-    Ok(Read { set: Arc::new(mapping), warnings: Vec::new() })
+    let read = Mapping::parse(&files).map_err(Rejected::Rows)?;
+    Ok(Read { set: Arc::new(read.mapping), warnings: read.warnings.iter().map(|warning| chain(warning)).collect() })
 }
 
 fn read_mailboxes(path: &Path, kept: Option<&MailboxList>) -> Result<Read<MailboxList>, Rejected> {
     let bytes = read_list(path).map_err(Rejected::Unreadable)?;
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = file_name(path);
     let read = MailboxList::parse(&name, &bytes).map_err(Rejected::Rows)?;
     if let Some(kept) = kept.filter(|kept| kept.shrinks_to(&read.list)) {
         let (before, after) = (kept.mailboxes(), read.list.mailboxes());
         return Err(Rejected::Shrunk(Shrinkage { file: name, before, after }));
     }
     let skipped = (read.skipped > 0).then(|| format!("{} addresses are malformed, and valid nowhere", read.skipped));
-    Ok(Read { set: Arc::new(read.list), warnings: skipped.into_iter().collect() })
+    let warnings = skipped.into_iter().chain(read.warnings.iter().map(|warning| chain(warning)));
+    Ok(Read { warnings: warnings.collect(), set: Arc::new(read.list) })
+}
+
+/// The mailbox list as it stands, with the names beside its addresses; where it is no good, the one in force, which keeps
+/// no names.
+///
+/// # Errors
+/// Where the ledger cannot be read.
+pub fn list_with_names(config: &Config, ledger: &Ledger) -> Result<Option<ReadList>, InputError> {
+    let Some(path) = &config.mailboxes.list else { return Ok(None) };
+    let standing = read_list(path).ok().and_then(|bytes| MailboxList::parse(&file_name(path), &bytes).ok());
+    if standing.is_some() {
+        return Ok(standing);
+    }
+    let in_force = kept_list(ledger)?.map(Arc::unwrap_or_clone);
+    Ok(in_force.map(|list| ReadList { list, names: HashMap::new(), skipped: 0, warnings: Vec::new() }))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 /// The mapping in force.

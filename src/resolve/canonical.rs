@@ -2,6 +2,7 @@
 //! so that equal sets have equal digests, and that no later change of the CSV rules can read differently.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
 /// Bytes that this program did not write as a canonical form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -11,36 +12,37 @@ pub struct CanonicalError {
     pub line: usize,
 }
 
-/// Sorted lines `key TAB value LF`; neither may hold a control character.
-pub(super) fn lines<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> Vec<u8> {
+/// Sorted lines `key TAB value LF`, each key once; a key may hold no control character, a value none but tabs.
+pub(super) fn lines<'a, V: AsRef<str>>(pairs: impl Iterator<Item = (&'a str, V)>) -> Vec<u8> {
     let mut pairs: Vec<_> = pairs.collect();
-    pairs.sort_unstable();
-    let mut bytes = Vec::with_capacity(pairs.iter().map(|(key, value)| key.len() + value.len() + 2).sum());
+    pairs.sort_unstable_by_key(|(key, _)| *key);
+    let mut bytes = Vec::with_capacity(pairs.iter().map(|(key, value)| key.len() + value.as_ref().len() + 2).sum());
     for (key, value) in pairs {
         bytes.extend_from_slice(key.as_bytes());
         bytes.push(b'\t');
-        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(value.as_ref().as_bytes());
         bytes.push(b'\n');
     }
     bytes
 }
 
 /// Reads what [`lines`] wrote.
-pub(super) fn pairs<V>(
+pub(super) fn pairs<K: Hash + Eq, V>(
     bytes: &[u8],
-    mut value: impl FnMut(&str) -> Option<V>,
-) -> Result<HashMap<Box<str>, V>, CanonicalError> {
+    mut pair: impl FnMut(&str, &str) -> Option<(K, V)>,
+) -> Result<HashMap<K, V>, CanonicalError> {
     let damaged = |line| CanonicalError { line };
     let text = std::str::from_utf8(bytes).map_err(|_| damaged(1))?;
-    let mut pairs = HashMap::new();
+    let mut pairs = HashMap::with_capacity(text.matches('\n').count());
     let mut last = "";
     for (at, line) in text.split_inclusive('\n').enumerate() {
-        let pair = line.strip_suffix('\n').and_then(|line| line.split_once('\t'));
-        let (key, text) = pair.ok_or(damaged(at + 1))?;
+        let parts = line.strip_suffix('\n').and_then(|line| line.split_once('\t'));
+        let (key, text) = parts.ok_or(damaged(at + 1))?;
         if key <= last {
             return Err(damaged(at + 1));
         }
-        pairs.insert(key.into(), value(text).ok_or(damaged(at + 1))?);
+        let (read, value) = pair(key, text).ok_or(damaged(at + 1))?;
+        pairs.insert(read, value);
         last = key;
     }
     Ok(pairs)

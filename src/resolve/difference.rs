@@ -1,81 +1,189 @@
-//! What a new mapping or mailbox list changes, in numbers, and what of it a person should look at.
+//! What a new mapping or mailbox list changes against the one before, and what of it a person should look at: a set takes
+//! effect as it is, so a slip of the hand must not pass unseen.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use jiff::civil::Date;
 use serde::Serialize;
 
+use super::mapping::{Binding, Target};
 use super::{MailboxList, Mapping, RuleSet};
 use crate::export::Email;
+use crate::mailbox::Mailbox;
+
+/// How many concerns of one kind are told one by one.
+const TOLD: usize = 50;
+/// How many of the entries that are gone are named.
+const NAMED: usize = 20;
+/// More than one in so many entries gone is a concern.
+const REMOVED_OF: usize = 20;
+/// A list of fewer mailboxes may shrink as it likes: a firm of nine can lose five.
+const SHRINKABLE: usize = 10;
 
 /// What a new set changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// Entries that the old set does not have.
+    /// Entries (`ImId`s, or mailboxes of a list) that only the new set has.
     pub added: u64,
     /// Entries that only the old set has.
     pub removed: u64,
-    /// Entries of both that say something else.
+    /// Entries of both that say something else now.
     pub changed: u64,
-    /// What a person should look at.
+    /// What a person should look at, by kind, each in alphabetical order.
     pub concerns: Vec<Concern>,
 }
 
-/// Something that takes effect, and that a person should look at.
+/// Something that is right or a grave mistake, which only a person can tell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Concern {
-    /// Which kind of change it is.
+    /// Of which kind.
     pub kind: ConcernKind,
-    /// What changed, naming the rows.
+    /// What is the matter, in one line for an operator; names `ImId`s and mailboxes, never chat.
     pub words: String,
 }
 
-/// Kinds of change that are mistakes more often than others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+/// The kinds of concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ConcernKind {
-    /// An `ImId` has another mailbox.
+    /// Someone's chats go to another mailbox than before.
     Moved,
-    /// A mapping leads elsewhere than a valid e-mail.
+    /// Someone's chats go to another mailbox than the one that the exports give for them.
     Overrides,
     /// More than a twentieth of the entries are gone.
     Removed,
-    /// A list has far fewer mailboxes.
+    /// The list lost more than half of its mailboxes.
     Shrunk,
 }
 
 impl Difference {
-    /// What a new mapping changes; `emails` are those that exports gave, by folded `ImId`.
-    pub fn of_mapping(old: Option<&Mapping>, new: &RuleSet, _emails: &HashMap<String, Email>) -> Self {
-        Self::of_lines(&old.map(Mapping::canonical).unwrap_or_default(), &new.mapping.canonical())
-    }
-
-    /// What a new list changes.
-    pub fn of_list(old: Option<&MailboxList>, new: &MailboxList) -> Self {
-        Self::of_lines(&old.map(MailboxList::canonical).unwrap_or_default(), &new.canonical())
-    }
-
-    fn of_lines(old: &[u8], new: &[u8]) -> Self {
-        let (old, new) = (entries(old), entries(new));
-        let both = new.iter().filter_map(|(key, value)| Some((value, old.get(key)?)));
-        let (same, changed): (Vec<_>, Vec<_>) = both.partition(|(new, old)| new == old);
-        let kept = same.len() + changed.len();
-        Self {
-            added: (new.len() - kept) as u64,
-            removed: (old.len() - kept) as u64,
-            changed: changed.len() as u64,
-            concerns: Vec::new(),
+    /// What `new` changes. `emails`: the e-mail that exports gave for an `ImId` (folded), as far as known.
+    pub fn of_mapping(old: Option<&Mapping>, new: &RuleSet, emails: &HashMap<String, Email>) -> Self {
+        let empty = Mapping::default();
+        let old = old.unwrap_or(&empty);
+        let (mut difference, mut moved, mut overrides) = (Self::default(), Vec::new(), Vec::new());
+        for (im_id, binding) in new.mapping.bindings() {
+            match old.binding(im_id) {
+                Some(before) if before == binding => continue,
+                Some(before) => {
+                    difference.changed += 1;
+                    moved.extend(new.moved(im_id, before, binding));
+                }
+                None => difference.added += 1,
+            }
+            overrides.extend(emails.get(im_id).and_then(|email| new.overrides(im_id, binding, email)));
         }
+        let gone = old.bindings().map(|(im_id, _)| im_id).filter(|im_id| new.mapping.binding(im_id).is_none());
+        let gone: Vec<&str> = gone.collect();
+        difference.removed = gone.len() as u64;
+        difference.concern_each(ConcernKind::Moved, moved);
+        difference.concern_each(ConcernKind::Overrides, overrides);
+        difference.concern_removed(gone, old.len(), "ImIds of the mapping");
+        difference
+    }
+
+    /// What `new` changes. Entries are mailboxes, known by their primary addresses.
+    pub fn of_list(old: Option<&MailboxList>, new: &MailboxList) -> Self {
+        let empty = MailboxList::default();
+        let old = old.unwrap_or(&empty);
+        let (before, now): (HashSet<_>, HashSet<_>) = (old.primaries().collect(), new.primaries().collect());
+        // A mailbox that got another primary address and keeps the old one is not gone.
+        let is_gone = |primary: &Mailbox| new.resolve(primary.as_str()).is_none();
+        let gone: Vec<&str> = before.iter().filter(|old| is_gone(old)).map(|primary| primary.as_str()).collect();
+        let touched: HashSet<&Mailbox> = new.beyond(old).chain(old.beyond(new)).map(|(_, primary)| primary).collect();
+        let mut difference = Self {
+            added: now.difference(&before).count() as u64,
+            removed: before.difference(&now).count() as u64,
+            changed: touched.iter().filter(|primary| before.contains(*primary) && now.contains(*primary)).count()
+                as u64,
+            concerns: Vec::new(),
+        };
+        difference.concern_each(ConcernKind::Moved, moved_addresses(old, new));
+        if old.shrinks_to(new) {
+            let words = format!("{} of {} mailboxes are left in the mailbox list", new.mailboxes(), old.mailboxes());
+            difference.concerns.push(Concern { kind: ConcernKind::Shrunk, words });
+        }
+        difference.concern_removed(gone, before.len(), "mailboxes of the list");
+        difference
+    }
+
+    /// One concern for each, and one that says how many more there are.
+    fn concern_each(&mut self, kind: ConcernKind, mut words: Vec<String>) {
+        words.sort_unstable();
+        let more = words.len().saturating_sub(TOLD);
+        words.truncate(TOLD);
+        words.extend((more > 0).then(|| format!("and {more} more")));
+        self.concerns.extend(words.into_iter().map(|words| Concern { kind, words }));
+    }
+
+    fn concern_removed(&mut self, mut gone: Vec<&str>, of: usize, what: &str) {
+        if gone.len() * REMOVED_OF <= of {
+            return;
+        }
+        gone.sort_unstable();
+        let named = gone.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = gone.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let words = format!("{} of {of} {what} are gone: {named}{more}", gone.len());
+        self.concerns.push(Concern { kind: ConcernKind::Removed, words });
+    }
+}
+
+impl RuleSet {
+    /// What is said of an `ImId` that had a mailbox and, on some day, has another or none of ours. Two addresses of one
+    /// mailbox are no move, and neither is a period that only ends.
+    fn moved(&self, im_id: &str, before: &Binding, now: &Binding) -> Option<String> {
+        let mut days: Vec<Date> = std::iter::once(Date::MIN).chain(before.turns()).chain(now.turns()).collect();
+        days.sort_unstable();
+        let differs = |day: &Date| {
+            let (Target::Mailbox(old), new) = (before.on(*day)?, now.on(*day)?) else { return None };
+            let same = if let Target::Mailbox(new) = new { self.is_same(old, new) } else { false };
+            (!same).then_some((*day, old, new))
+        };
+        let (day, old, new) = days.iter().find_map(differs)?;
+        let since = if day > Date::MIN { format!(" from {day} on") } else { String::new() };
+        Some(format!("{im_id}: {} now{since}, was {old}", new.as_str()))
+    }
+
+    fn is_same(&self, one: &Mailbox, other: &Mailbox) -> bool {
+        one == other || self.valid(one).is_some_and(|valid| self.valid(other) == Some(valid))
+    }
+
+    /// What is said of an `ImId` whose e-mail in the exports is a valid mailbox, but not the one it is mapped to.
+    fn overrides(&self, im_id: &str, binding: &Binding, email: &Email) -> Option<String> {
+        let by_email = self.valid_email(email)?;
+        let other = binding.targets().find_map(|target| match target {
+            Target::Mailbox(mailbox) => self.valid(mailbox).filter(|valid| *valid != by_email),
+            Target::External => None,
+        })?;
+        Some(format!("{im_id}: mapped to {other}, but the exports give the e-mail of {by_email}"))
     }
 }
 
 impl MailboxList {
-    /// Whether `new` has so few mailboxes that it is a mistake more often than a fact.
+    /// Whether `new` is so much smaller than `self` that it is a mistake more often than a fact: at least 10 mailboxes, of
+    /// which less than half are left.
     pub fn shrinks_to(&self, new: &Self) -> bool {
-        new.mailboxes() * 2 < self.mailboxes()
+        let (before, now) = (self.mailboxes(), new.mailboxes());
+        before >= SHRINKABLE && now * 2 < before
+    }
+
+    /// The addresses that lead to another mailbox here than in `other`, or nowhere there.
+    fn beyond<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = (&'a str, &'a Mailbox)> {
+        self.addresses().filter(|(address, primary)| other.resolve(address) != Some(*primary))
     }
 }
 
-fn entries(canonical: &[u8]) -> HashMap<&[u8], &[u8]> {
-    let lines = canonical.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    lines.map(|line| line.split_at(line.iter().position(|byte| *byte == b'\t').unwrap_or(line.len()))).collect()
+/// What is said of addresses that lead to somebody else's mailbox now. Where the mailbox itself got another primary
+/// address, all of its addresses do, and nobody's chats go astray.
+fn moved_addresses(old: &MailboxList, new: &MailboxList) -> Vec<String> {
+    let moved = new.beyond(old).filter_map(|(address, now)| {
+        let before = old.resolve(address)?;
+        let renamed = new.resolve(before.as_str()) == Some(now);
+        (!renamed).then(|| format!("{address}: an address of {now} now, was one of {before}"))
+    });
+    moved.collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,37 +4,49 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::canonical::{CanonicalError, lines, pairs};
-use super::table::{Column, Fault, Row, RowError, Table};
+use super::damage::{Damage, Warning};
+use super::fault::{Column, Fault, RowError};
+use super::table::{Row, Table};
 use crate::export::trim;
 use crate::mailbox::Mailbox;
 
 const PRIMARY: &str = "PrimarySmtpAddress";
 const USER: &str = "UserPrincipalName";
 const ADDRESSES: &str = "EmailAddresses";
+const NAME: &str = "DisplayName";
 
 /// What PowerShell writes in place of a collection's elements begins with one of these.
 const TYPE_NAMES: [&str; 3] = ["System.String[]", "System.Collections", "Microsoft.Exchange.Data"];
 
 /// The only valid mailboxes: every address of each, and its primary one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct MailboxList {
-    primaries: HashMap<Box<str>, Mailbox>,
+    /// Of each address.
+    primaries: HashMap<Mailbox, Mailbox>,
 }
 
 /// A list that was read, and what of it was passed over.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct ReadList {
     /// The list.
     pub list: MailboxList,
     /// How many further addresses are malformed (not ASCII, say) and so valid nowhere: worth a warning.
     pub skipped: u64,
+    /// The name beside each mailbox, where there is one. No part of the list: it decides nothing.
+    pub names: HashMap<Mailbox, Box<str>>,
+    /// Cells that look damaged. A primary one counts as it stands; of another kind, nothing of the cell does.
+    pub warnings: Vec<Warning>,
 }
 
 /// The rows read so far.
 #[derive(Default)]
 struct Reading {
-    primaries: HashMap<Box<str>, (Mailbox, u64)>,
+    list: MailboxList,
+    /// Where each mailbox is first named, so that a contradiction can name both places.
+    lines: HashMap<Mailbox, u64>,
     skipped: u64,
+    names: HashMap<Mailbox, Box<str>>,
+    warnings: Vec<Warning>,
 }
 
 /// Where in the file a row says what.
@@ -42,6 +54,7 @@ struct Columns {
     primary: Column,
     user: Option<Column>,
     addresses: Option<Column>,
+    name: Option<Column>,
 }
 
 impl MailboxList {
@@ -58,8 +71,8 @@ impl MailboxList {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let primaries = reading.primaries.into_iter().map(|(address, (primary, _))| (address, primary)).collect();
-        Ok(ReadList { list: Self { primaries }, skipped: reading.skipped })
+        let Reading { list, skipped, names, warnings, .. } = reading;
+        Ok(ReadList { list, skipped, names, warnings })
     }
 
     /// The primary address of the mailbox that has this address; `folded` is in lower case.
@@ -79,17 +92,22 @@ impl MailboxList {
 
     /// How many mailboxes it has, each with one primary address.
     pub fn mailboxes(&self) -> usize {
-        self.all().count()
+        self.primaries().count()
     }
 
-    /// Its mailboxes, each once, in no order.
-    pub fn all(&self) -> impl Iterator<Item = &Mailbox> {
-        self.primaries.iter().filter(|(address, primary)| ***address == *primary.as_str()).map(|(_, primary)| primary)
+    /// The primary address of each mailbox, in no order.
+    pub(super) fn primaries(&self) -> impl Iterator<Item = &Mailbox> {
+        self.addresses().filter(|(address, primary)| *address == primary.as_str()).map(|(_, primary)| primary)
+    }
+
+    /// Each address and the mailbox it leads to, in no order.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (&str, &Mailbox)> {
+        self.primaries.iter().map(|(address, primary)| (address.as_str(), primary))
     }
 
     /// The list as bytes that depend on nothing but what it says: sorted lines `address TAB primary LF`.
     pub fn canonical(&self) -> Vec<u8> {
-        lines(self.primaries.iter().map(|(address, primary)| (&**address, primary.as_str())))
+        lines(self.addresses().map(|(address, primary)| (address, primary.as_str())))
     }
 
     /// Reads what [`MailboxList::canonical`] wrote.
@@ -97,18 +115,20 @@ impl MailboxList {
     /// # Errors
     /// The bytes are something else.
     pub fn from_canonical(bytes: &[u8]) -> Result<Self, CanonicalError> {
-        Ok(Self { primaries: pairs(bytes, |primary| Mailbox::parse(primary).ok())? })
+        let mailbox = |address: &str| Mailbox::parse(address).ok().filter(|mailbox| mailbox.as_str() == address);
+        Ok(Self { primaries: pairs(bytes, |address, primary| Some((mailbox(address)?, mailbox(primary)?)))? })
     }
 }
 
 impl Reading {
     fn read_file(&mut self, file: &str, bytes: &[u8], errors: &mut Vec<RowError>) -> Result<(), RowError> {
-        let table = Table::read(file, bytes, &[PRIMARY, USER, ADDRESSES])?;
+        let table = Table::read(file, bytes, &[PRIMARY, USER, ADDRESSES, NAME])?;
         // A list without the primary column is one of users: their names stand in, if the list was made that way.
         let primary = table.required(&[PRIMARY, USER])?;
-        let columns = Columns { primary, user: table.column(&[USER]), addresses: table.column(&[ADDRESSES]) };
+        let column = |name| table.column(&[name]);
+        let columns = Columns { primary, user: column(USER), addresses: column(ADDRESSES), name: column(NAME) };
         table.for_each(|row| errors.extend(self.read_row(row, &columns).err()))?;
-        if self.primaries.is_empty() && errors.is_empty() {
+        if self.list.is_empty() && errors.is_empty() {
             return Err(table.fault(1, Fault::NoMailbox));
         }
         Ok(())
@@ -122,7 +142,12 @@ impl Reading {
         }
         let primary = Mailbox::parse(row.filled(columns.primary)?);
         let primary = primary.map_err(|error| row.fault(columns.primary, error))?;
-        self.claim(row, columns.primary, primary.as_str(), &primary)?;
+        self.claim(row, columns.primary, primary.clone(), &primary)?;
+        self.lines.entry(primary.clone()).or_insert(row.line);
+        self.warn(row, columns);
+        if let Some(name) = columns.name.map(|column| row.cell(column)).filter(|name| !name.is_empty()) {
+            self.names.entry(primary.clone()).or_insert_with(|| name.into());
+        }
         if let Some(column) = columns.user {
             self.claim_further(row, column, row.cell(column), &primary)?;
         }
@@ -133,6 +158,15 @@ impl Reading {
         Ok(())
     }
 
+    fn warn(&mut self, row: &Row<'_>, columns: &Columns) {
+        let user = columns.user.filter(|user| *user != columns.primary);
+        for column in [Some(columns.primary), user].into_iter().flatten() {
+            self.warnings.extend(Damage::of(row.cell(column)).map(|damage| row.warning(column, damage)));
+        }
+        let shown = columns.addresses.filter(|column| row.cell(*column).starts_with('{'));
+        self.warnings.extend(shown.map(|column| row.warning(column, Damage::Shown)));
+    }
+
     fn claim_further(
         &mut self,
         row: &Row<'_>,
@@ -141,7 +175,7 @@ impl Reading {
         primary: &Mailbox,
     ) -> Result<(), RowError> {
         match Mailbox::parse(address) {
-            Ok(address) => self.claim(row, column, address.as_str(), primary),
+            Ok(address) => self.claim(row, column, address, primary),
             Err(_) if address.is_empty() => Ok(()),
             Err(_) => {
                 self.skipped += 1;
@@ -150,14 +184,17 @@ impl Reading {
         }
     }
 
-    fn claim(&mut self, row: &Row<'_>, column: Column, address: &str, primary: &Mailbox) -> Result<(), RowError> {
-        match self.primaries.entry(address.into()) {
+    fn claim(&mut self, row: &Row<'_>, column: Column, address: Mailbox, primary: &Mailbox) -> Result<(), RowError> {
+        match self.list.primaries.entry(address) {
             Entry::Vacant(vacant) => {
-                vacant.insert((primary.clone(), row.line));
+                vacant.insert(primary.clone());
                 Ok(())
             }
-            Entry::Occupied(first) if first.get().0 == *primary => Ok(()),
-            Entry::Occupied(first) => Err(row.fault(column, Fault::OtherPrimary { line: first.get().1 })),
+            Entry::Occupied(first) if first.get() == primary => Ok(()),
+            Entry::Occupied(first) => {
+                let line = self.lines.get(first.get()).copied().unwrap_or(row.line);
+                Err(row.fault(column, Fault::OtherPrimary { line }))
+            }
         }
     }
 }

@@ -3,21 +3,28 @@
 //! It knows neither files nor settings, and not what an item holds: persons go in, mailboxes come out.
 
 mod canonical;
+mod damage;
 pub mod difference;
+mod fault;
 pub mod mailboxes;
 pub mod mapping;
+pub mod period;
 pub mod suggest;
 mod table;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use jiff::civil::Date;
+
 use crate::mailbox::Mailbox;
 pub use canonical::CanonicalError;
+pub use damage::{Damage, Warning};
 pub use difference::{Concern, ConcernKind, Difference};
-pub use mailboxes::MailboxList;
-pub use mapping::Mapping;
-pub use table::{Column, Fault, RowError};
+pub use fault::{Column, Fault, RowError};
+pub use mailboxes::{MailboxList, ReadList};
+pub use mapping::{Mapping, ReadMapping};
+pub use period::Period;
 
 use crate::domain::{Domain, is_domain};
 use crate::export::{ChatItem, Email, Person, trim};
@@ -51,9 +58,10 @@ pub struct RuleSet {
 }
 
 impl RuleSet {
-    /// What becomes of `person`, whose e-mail and company are completed from the conversation.
-    pub fn resolve(&self, person: &Person) -> Outcome {
-        let target = person.im_id.as_ref().and_then(|im_id| self.mapping.get(im_id));
+    /// What becomes of `person`, whose e-mail and company are completed from the conversation, in an item of that day (in
+    /// UTC).
+    pub fn resolve(&self, person: &Person, day: Date) -> Outcome {
+        let target = person.im_id.as_ref().and_then(|im_id| self.mapping.get(im_id, day));
         let mapped = match target {
             Some(Target::Mailbox(mailbox)) => self.valid(mailbox),
             Some(Target::External) | None => None,
@@ -66,14 +74,30 @@ impl RuleSet {
         }
     }
 
-    /// Those who are ours by name: the mailboxes of the list; without one, the valid ones that the mapping names.
-    pub fn staff(&self) -> BTreeSet<Mailbox> {
+    /// Those who are ours by name: the mailboxes of the list; without one, the valid ones that the mapping names for the
+    /// day.
+    pub fn staff(&self, day: Date) -> BTreeSet<Mailbox> {
         match &self.list {
-            Some(list) => list.all().cloned().collect(),
-            None => self.mapping.mailboxes().filter_map(|mailbox| self.valid(mailbox)).collect(),
+            Some(list) => list.primaries().cloned().collect(),
+            None => self.mapping.mailboxes_on(day).filter_map(|mailbox| self.valid(mailbox)).collect(),
         }
     }
 
+    /// What may become of `person` in items between two days, both included: a mailbox, if there is one on any of them;
+    /// else unresolved, if they are that on any.
+    pub fn resolve_between(&self, person: &Person, first: Date, last: Date) -> Outcome {
+        let mut found = Outcome::External;
+        for day in self.mapping.telling_days(person.im_id.as_ref(), first, last) {
+            match self.resolve(person, day) {
+                Outcome::Mailbox(mailbox) => return Outcome::Mailbox(mailbox),
+                Outcome::Unresolved => found = Outcome::Unresolved,
+                Outcome::External => {}
+            }
+        }
+        found
+    }
+
+    /// The mailbox that an address of the mapping leads to.
     fn valid(&self, mailbox: &Mailbox) -> Option<Mailbox> {
         match &self.list {
             Some(list) => list.resolve(mailbox.as_str()).cloned(),
@@ -126,11 +150,12 @@ impl RuleSet {
 pub struct Rules(pub Vec<Arc<RuleSet>>);
 
 impl Rules {
-    /// The mailbox that the first rule set found, else what the newest says; without any rule set, unresolved.
-    pub fn resolve(&self, person: &Person) -> Outcome {
+    /// The mailbox that the first rule set found for someone in an item of that day (in UTC), else what the newest says;
+    /// without any rule set, unresolved.
+    pub fn resolve(&self, person: &Person, day: Date) -> Outcome {
         let mut last = Outcome::Unresolved;
         for set in &self.0 {
-            last = set.resolve(person);
+            last = set.resolve(person, day);
             if matches!(last, Outcome::Mailbox(_)) {
                 break;
             }
@@ -141,7 +166,8 @@ impl Rules {
     /// The distinct mailboxes of an item's participants, in their order; none means that the item is held.
     pub fn mailboxes_of(&self, item: &ChatItem) -> Vec<Mailbox> {
         let mut seen = HashSet::new();
-        let found = item.participants.iter().filter_map(|participant| match self.resolve(&participant.person) {
+        let day = item.record.day();
+        let found = item.participants.iter().filter_map(|participant| match self.resolve(&participant.person, day) {
             Outcome::Mailbox(mailbox) => Some(mailbox),
             Outcome::External | Outcome::Unresolved => None,
         });

@@ -5,110 +5,12 @@
 //! rows below it, must not pass for a shorter table. So the quoting is checked first.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE};
 
+use super::damage::{Damage, Warning};
+use super::fault::{Column, Fault, RowError};
 use crate::export::trim;
-use crate::mailbox::MailboxError;
-
-/// What is wrong in a file, and where. It never quotes a cell.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub struct RowError {
-    /// The file's name, without its folder.
-    pub file: String,
-    /// The physical line, from 1, on which the row begins, or the quote that is at fault.
-    pub line: u64,
-    /// The column, where one is at fault.
-    pub column: Option<Column>,
-    /// What is wrong, and what to do.
-    #[source]
-    pub fault: Fault,
-}
-
-impl fmt::Display for RowError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file, self.line)?;
-        self.column.map_or(Ok(()), |Column { number, name }| write!(f, ": column {number} ({name})"))
-    }
-}
-
-/// A column that a row error or a reader names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Column {
-    /// From 1.
-    pub number: usize,
-    /// Its heading.
-    pub name: &'static str,
-}
-
-/// What is wrong with a row or a file, in an operator's words.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Fault {
-    /// Nothing but white space.
-    #[error("the file is empty; it needs a header row")]
-    Empty,
-    /// Most often Windows-1252.
-    #[error("the text is not UTF-8; save it as \"CSV UTF-8\"")]
-    NotUtf8,
-    /// An odd byte or half a surrogate pair.
-    #[error("the text is not UTF-16 to its end; save it again as \"CSV UTF-8\"")]
-    NotUtf16,
-    /// The first row is no header, or not ours.
-    #[error("no column {0}; the first row must be a header row that names it")]
-    NoColumn(&'static str),
-    /// Which of the two counts?
-    #[error("the header row names this column twice; remove one")]
-    ColumnTwice,
-    /// A quote swallows the rest of the file.
-    #[error("a quote opens here and never closes; the file seems to be cut")]
-    UnclosedQuote,
-    /// The quotes are out of step: rows may have been swallowed.
-    #[error("text follows a closing quote; write a quote inside a quoted cell twice")]
-    AfterQuote,
-    /// It would count as text, and a delimiter after it as one.
-    #[error("white space stands before an opening quote; remove it")]
-    LateQuote,
-    /// The last row.
-    #[error("the last row ends before its last column, without a line end; the file seems to be cut")]
-    CutOff,
-    /// Nothing in it.
-    #[error("the cell is empty; fill it in or remove the row")]
-    MissingCell,
-    /// No mailbox.
-    #[error(transparent)]
-    Address(#[from] MailboxError),
-    /// A line break or the like.
-    #[error("the cell holds a control character; remove it")]
-    ControlCharacter,
-    /// One `ImId` has two mailboxes.
-    #[error("this ImId has another mailbox in {file}:{line}; remove one of the two rows")]
-    OtherMailbox {
-        /// The other row's file.
-        file: String,
-        /// The other row's line.
-        line: u64,
-    },
-    /// Two mailboxes claim one address.
-    #[error("an address of this row belongs to another mailbox in line {line}; remove it from one of the two rows")]
-    OtherPrimary {
-        /// The other row's line.
-        line: u64,
-    },
-    /// `Export-Csv` wrote a collection's type.
-    #[error(
-        "the cell holds a type's name instead of addresses; write the list with: Get-EXOMailbox -ResultSize Unlimited | \
-         Select-Object DisplayName,PrimarySmtpAddress,UserPrincipalName,@{{n='EmailAddresses';\
-         e={{$_.EmailAddresses -join ' '}}}} | Export-Csv mailboxes.csv -NoTypeInformation -Encoding utf8"
-    )]
-    Collection,
-    /// More often a mistake than a fact.
-    #[error("the list names no mailbox; with it nobody would be a valid user")]
-    NoMailbox,
-    /// What the CSV library says that we did not foresee.
-    #[error("the row cannot be read as CSV")]
-    NotCsv,
-}
 
 /// A file whose encoding, delimiter and quoting are understood.
 pub(super) struct Table<'a> {
@@ -197,7 +99,7 @@ impl<'a> Table<'a> {
 impl Row<'_> {
     /// The cell's text, trimmed; empty where the row is too short.
     pub(super) fn cell(&self, column: Column) -> &str {
-        self.record.get(column.number - 1).map(trim).unwrap_or_default()
+        self.record.get(column.number - 1).map(trim_cell).unwrap_or_default()
     }
 
     /// As [`Row::cell`]; an empty one is an error.
@@ -209,6 +111,11 @@ impl Row<'_> {
     /// An error in this row.
     pub(super) fn fault(&self, column: Column, fault: impl Into<Fault>) -> RowError {
         RowError { file: self.file.to_owned(), line: self.line, column: Some(column), fault: fault.into() }
+    }
+
+    /// A cell of this row that counts and looks damaged.
+    pub(super) fn warning(&self, column: Column, damage: Damage) -> Warning {
+        Warning { file: self.file.to_owned(), line: self.line, column, damage }
     }
 }
 
@@ -240,7 +147,21 @@ fn line_of(record: &csv::StringRecord, text: &str) -> u64 {
 }
 
 fn is_blank(record: &csv::StringRecord) -> bool {
-    record.iter().all(|cell| trim(cell).is_empty())
+    record.iter().all(|cell| trim_cell(cell).is_empty())
+}
+
+/// As [`trim`], and what else is invisible at either end of text that was copied from a directory, a mail program or a
+/// web page: soft hyphens, joiners, marks of the direction of writing.
+fn trim_cell(text: &str) -> &str {
+    let visible = trim(text);
+    if visible.is_ascii() {
+        return visible;
+    }
+    text.trim_matches(|c: char| c.is_whitespace() || is_invisible(c))
+}
+
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// LF, CR LF and lone CR each end a line.
@@ -309,7 +230,7 @@ fn first_row(text: &str, delimiter: u8) -> Option<csv::StringRecord> {
 }
 
 fn columns(header: &csv::StringRecord, names: &[&'static str]) -> Vec<Column> {
-    let name_of = |cell: &str| names.iter().find(|name| name.eq_ignore_ascii_case(trim(cell)));
+    let name_of = |cell: &str| names.iter().find(|name| name.eq_ignore_ascii_case(trim_cell(cell)));
     let cells = header.iter().enumerate();
     cells.filter_map(|(at, cell)| Some(Column { number: at + 1, name: name_of(cell)? })).collect()
 }
@@ -318,25 +239,27 @@ fn columns(header: &csv::StringRecord, names: &[&'static str]) -> Vec<Column> {
 fn quoting_fault(text: &str, delimiter: u8) -> Option<(usize, Fault)> {
     enum At {
         Start,
-        Space,
         Bare,
         Quoted,
         Closed,
     }
     let ends_cell = |byte| byte == delimiter || byte == b'\n' || byte == b'\r';
-    let (mut state, mut opened) = (At::Start, 0);
+    // Of the cell at hand, and of the quote that is open.
+    let (mut state, mut begun, mut opened) = (At::Start, 0, 0);
     for (at, byte) in text.bytes().enumerate() {
         state = match (state, byte) {
             (At::Quoted, b'"') => At::Closed,
             (At::Quoted, _) | (At::Closed, b'"') => At::Quoted,
-            (_, byte) if ends_cell(byte) => At::Start,
+            (_, byte) if ends_cell(byte) => {
+                begun = at + 1;
+                At::Start
+            }
             (At::Closed, _) => return Some((at, Fault::AfterQuote)),
-            (At::Space, b'"') => return Some((at, Fault::LateQuote)),
             (At::Start, b'"') => {
                 opened = at;
                 At::Quoted
             }
-            (At::Start | At::Space, b' ') => At::Space,
+            (At::Bare, b'"') if trim_cell(&text[begun..at]).is_empty() => return Some((at, Fault::LateQuote)),
             _ => At::Bare,
         };
     }

@@ -7,12 +7,15 @@ use proptest::prelude::*;
 use super::*;
 use crate::export::{Body, ImId, ItemKind, ItemRecord, Participant, Role};
 
+/// The day of [`item`]'s items.
+const DAY: Date = jiff::civil::date(1970, 1, 1);
+
 fn mapping(rows: &[(&str, &str)]) -> Arc<Mapping> {
     let mut csv = String::from("ImId,Mailbox\n");
     for (im_id, target) in rows {
         writeln!(csv, "{im_id},{target}").unwrap();
     }
-    Arc::new(Mapping::parse(&[("m.csv".to_owned(), csv.into_bytes())]).unwrap())
+    Arc::new(Mapping::parse(&[("m.csv".to_owned(), csv.into_bytes())]).unwrap().mapping)
 }
 
 fn list(rows: &[(&str, &str)]) -> Arc<MailboxList> {
@@ -49,7 +52,7 @@ fn words(outcome: &Outcome) -> String {
 
 fn table(set: &RuleSet, cases: &[(&str, &str)]) {
     for (who, expected) in cases {
-        assert_eq!(words(&set.resolve(&person(who))), *expected, "{who}");
+        assert_eq!(words(&set.resolve(&person(who), DAY)), *expected, "{who}");
     }
 }
 
@@ -99,7 +102,7 @@ fn then_the_email_if_automatic_and_valid() {
     set.automatic = false;
     for (who, expected) in cases {
         let expected = if expected == "external" { "external" } else { "unresolved" };
-        assert_eq!(words(&set.resolve(&person(who))), expected, "{who}");
+        assert_eq!(words(&set.resolve(&person(who), DAY)), expected, "{who}");
     }
 }
 
@@ -169,6 +172,42 @@ fn domains_compare_without_case_and_exactly() {
     table(&set, &[("- | a@apac.contoso.com | -", "external"), ("- | a@com | -", "external")]);
 }
 
+#[test]
+fn outside_its_periods_an_im_id_is_as_if_unmapped() {
+    let csv = "ImId,Mailbox,ValidFrom,ValidTo\na,amy@contoso.com,2026-01-01,2026-01-31\na,external,2026-03-01,\n\
+               b,gone@fabrikam.com,,2026-01-31\nb,external,2026-02-01,2026-02-28\n";
+    let mut set = rules(&[]);
+    set.mapping = Arc::new(Mapping::parse(&[("m.csv".to_owned(), csv.into())]).unwrap().mapping);
+    let on = |who: &str, month: i8| words(&set.resolve(&person(who), jiff::civil::date(2026, month, 15)));
+    for (who, january, february, march) in [
+        ("a | - | -", "amy@contoso.com", "unresolved", "external"),
+        ("A | joe@contoso.com | -", "amy@contoso.com", "joe@contoso.com", "joe@contoso.com"),
+        ("a | nils@northern.example | -", "amy@contoso.com", "external", "external"),
+        ("b | - | -", "unresolved", "external", "unresolved"),
+        // Mapped, though to no valid mailbox, it is ours; unmapped, the e-mail says that it is not.
+        ("b | nils@northern.example | -", "unresolved", "external", "external"),
+    ] {
+        assert_eq!([on(who, 1), on(who, 2), on(who, 3)], [january, february, march], "{who}");
+    }
+    let between = |who: &str, first: (i8, i8), last: (i8, i8)| {
+        let day = |(month, day): (i8, i8)| jiff::civil::date(2026, month, day);
+        words(&set.resolve_between(&person(who), day(first), day(last)))
+    };
+    for (who, first, last, expected) in [
+        ("a | - | -", (1, 31), (12, 31), "amy@contoso.com"),
+        ("a | - | -", (2, 1), (12, 31), "unresolved"),
+        ("a | - | -", (3, 1), (12, 31), "external"),
+        ("a | joe@contoso.com | -", (2, 1), (2, 1), "joe@contoso.com"),
+        ("b | nils@northern.example | -", (1, 31), (2, 1), "unresolved"),
+        ("b | nils@northern.example | -", (2, 1), (4, 1), "external"),
+        ("b | - | -", (2, 28), (3, 1), "unresolved"),
+        ("c | - | -", (2, 28), (3, 1), "unresolved"),
+        ("- | amy@contoso.com | -", (2, 28), (3, 1), "amy@contoso.com"),
+    ] {
+        assert_eq!(between(who, first, last), expected, "{who} {first:?} {last:?}");
+    }
+}
+
 fn item(who: &[&str]) -> ChatItem {
     let participants = who.iter().map(|who| Participant { role: Role::Present, person: Arc::new(person(who)) });
     let record = ItemRecord {
@@ -227,10 +266,10 @@ fn the_first_rule_set_that_finds_a_mailbox_wins_and_the_newest_says_why_not() {
         ("d | - | -", "external"),
         ("e | - | -", "unresolved"),
     ] {
-        assert_eq!(words(&both.resolve(&person(who))), expected, "{who}");
+        assert_eq!(words(&both.resolve(&person(who), DAY)), expected, "{who}");
     }
     assert_eq!(placed(&both, &["b | - | -", "a | - | -", "e | - | -"]), ["b@contoso.com", "old@contoso.com"]);
-    assert_eq!(Rules::default().resolve(&person("a | - | -")), Outcome::Unresolved);
+    assert_eq!(Rules::default().resolve(&person("a | - | -"), DAY), Outcome::Unresolved);
 }
 
 /// Addresses whose nature is written down beside them, not found out: (text, mailbox if well-formed, domain if any).
@@ -271,7 +310,7 @@ fn real(plain: &Plain) -> Option<RuleSet> {
     for (im_id, target) in &plain.0 {
         writeln!(rows, "ID{im_id},{}", target.map_or("external", |at| ADDRESSES[at].0)).unwrap();
     }
-    let mapping = Mapping::parse(&[("m.csv".to_owned(), rows.into_bytes())]).ok()?;
+    let mapping = Mapping::parse(&[("m.csv".to_owned(), rows.into_bytes())]).ok()?.mapping;
     let list = match &plain.1 {
         None => None,
         Some(rows) => {
@@ -342,7 +381,7 @@ proptest! {
         let sets: Vec<_> = plains.iter().filter_map(|plain| Some((plain, real(plain)?))).collect();
         for (plain, set) in &sets {
             for who in &people {
-                prop_assert_eq!(words(&set.resolve(&real_person(*who, upper))), reference(plain, *who), "{:?}", who);
+                prop_assert_eq!(words(&set.resolve(&real_person(*who, upper), DAY)), reference(plain, *who), "{:?}", who);
             }
         }
         let rules = Rules(sets.iter().map(|(_, set)| Arc::new(set.clone())).collect());
@@ -350,7 +389,7 @@ proptest! {
             let all: Vec<_> = sets.iter().map(|(plain, _)| reference(plain, *who)).collect();
             let first = all.iter().find(|word| word.contains('@')).or(all.last());
             let expected = first.map_or("unresolved", String::as_str);
-            prop_assert_eq!(words(&rules.resolve(&real_person(*who, upper))), expected);
+            prop_assert_eq!(words(&rules.resolve(&real_person(*who, upper), DAY)), expected);
         }
     }
 }
@@ -369,7 +408,7 @@ fn how_long_one_participant_takes() {
         for who in &people {
             let started = std::time::Instant::now();
             for _ in 0..100_000 {
-                std::hint::black_box(set.resolve(std::hint::black_box(who)));
+                std::hint::black_box(set.resolve(std::hint::black_box(who), DAY));
             }
             println!("list {with_list}, {:?}: {:?}", who.im_id.as_ref().map(ImId::as_str), started.elapsed() / 100_000);
         }

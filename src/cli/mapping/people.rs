@@ -12,12 +12,11 @@ use serde_json::json;
 use super::super::{Failure, output};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
-use crate::export::{Email, ImId, Person};
 use crate::inputs;
 use crate::ledger::{Ledger, UnplacedPerson};
 use crate::mailbox::Mailbox;
-use crate::resolve::MailboxList;
-use crate::resolve::suggest::suggest;
+use crate::resolve::ReadList;
+use crate::resolve::suggest::Described;
 
 /// Somebody of ours without a mailbox, and the mailbox that may be theirs.
 #[derive(Debug, Serialize)]
@@ -31,8 +30,8 @@ pub(super) fn unresolved(config: &Path, json: bool) -> Result<ExitCode, Failure>
     let config = Config::load(config)?;
     let people = match Ledger::read(&config.state.directory)? {
         Some(ledger) => {
-            let list = if config.mailboxes.list.is_some() { inputs::kept_list(&ledger)? } else { None };
-            with_suggestions(ledger.unplaced(false)?, list.as_deref())
+            let list = inputs::list_with_names(&config, &ledger)?;
+            with_suggestions(ledger.unplaced(false)?, list.as_ref())
         }
         None => Vec::new(),
     };
@@ -47,22 +46,16 @@ pub(super) fn unresolved(config: &Path, json: bool) -> Result<ExitCode, Failure>
     Ok(ExitCode::Complete)
 }
 
-fn with_suggestions(people: Vec<UnplacedPerson>, list: Option<&MailboxList>) -> Vec<Unresolved> {
-    let suggestion = |person: &UnplacedPerson| suggest(&as_exported(person), list?);
-    let beside = |person: UnplacedPerson| Unresolved {
-        suggestion: suggestion(&person).as_ref().map(Mailbox::to_string),
-        person,
-    };
-    people.into_iter().map(beside).collect()
+fn with_suggestions(people: Vec<UnplacedPerson>, list: Option<&ReadList>) -> Vec<Unresolved> {
+    let described: Vec<Described<'_>> = people.iter().map(described).collect();
+    let suggestions = list.map_or_else(|| vec![None; people.len()], |list| list.suggest(&described));
+    let suggestions: Vec<Option<String>> =
+        suggestions.into_iter().map(|found| found.as_ref().map(Mailbox::to_string)).collect();
+    people.into_iter().zip(suggestions).map(|(person, suggestion)| Unresolved { person, suggestion }).collect()
 }
 
-fn as_exported(person: &UnplacedPerson) -> Person {
-    Person {
-        im_id: person.im_id.as_deref().and_then(ImId::new),
-        email: person.email.as_deref().and_then(Email::new),
-        name: person.name.as_deref().map(Box::from),
-        company: person.company.as_deref().map(Box::from),
-    }
+fn described(person: &UnplacedPerson) -> Described<'_> {
+    Described { name: person.name.as_deref(), email: person.email.as_deref(), im_id: person.im_id.as_deref() }
 }
 
 /// What to do with the CSV, beside it rather than in it.

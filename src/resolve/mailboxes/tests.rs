@@ -25,7 +25,7 @@ fn the_sample() {
         \"Amy Adams\",\"amy.adams@contoso.com\",\"aadams@contoso.com\",\"SMTP:amy.adams@contoso.com smtp:amy@contoso.com\"\n\
         \"Joe Baker\",\"joe.baker@contoso.com\",\"joe.baker@contoso.com\",\"SMTP:joe.baker@contoso.com\"\n\
         \"Dora Díaz\",\"dora.diaz@contoso.com\",\"dora.diaz@contoso.com\",\"SMTP:dora.diaz@contoso.com smtp:d.diaz@contoso.com\"\n";
-    let ReadList { list, skipped } = parse(csv).unwrap();
+    let ReadList { list, skipped, .. } = parse(csv).unwrap();
     assert_eq!((list.mailboxes(), list.len(), skipped), (3, 6, 0));
     for (address, primary) in [
         ("amy@contoso.com", "amy.adams@contoso.com"),
@@ -69,6 +69,25 @@ fn columns_and_encodings() {
     assert_eq!(parse("PrimarySmtpAddress,UserPrincipalName\na@c.d,guest\n").unwrap().skipped, 1);
     let utf16: Vec<u8> = "\u{feff}PrimarySmtpAddress\na@c.d\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     assert_eq!(MailboxList::parse("l.csv", &utf16).unwrap().list.canonical(), b"a@c.d\ta@c.d\n");
+}
+
+#[test]
+fn names_and_damage_are_told_beside_the_list() {
+    let csv = "DisplayName,PrimarySmtpAddress,UserPrincipalName,EmailAddresses\n\
+        \u{a0}Amy Adams\u{200e},a@c.d,#N/A,smtp:x@c.d\n,'b@c.d,'b@c.d,\nJoe,c@c.d,,\"{SMTP:c@c.d, smtp:y@c.d...}\"\n";
+    let read = parse(csv).unwrap();
+    let warnings: Vec<_> =
+        read.warnings.iter().map(|warning| (warning.line, warning.column.number, warning.damage)).collect();
+    let expected =
+        [(2, 3, Damage::ErrorValue), (3, 2, Damage::Apostrophe), (3, 3, Damage::Apostrophe), (4, 4, Damage::Shown)];
+    assert_eq!(warnings, expected);
+    assert_eq!(said(csv), "'b@c.d\t'b@c.d\na@c.d\ta@c.d\nc@c.d\tc@c.d\nx@c.d\ta@c.d\n", "nothing in braces counts");
+    let mut names: Vec<_> = read.names.iter().map(|(mailbox, name)| format!("{mailbox} {name}")).collect();
+    names.sort();
+    assert_eq!(names, ["a@c.d Amy Adams", "c@c.d Joe"]);
+    let only_users = parse("UserPrincipalName\n'a@c.d\n").unwrap();
+    assert_eq!(only_users.warnings.len(), 1, "a cell that serves twice is warned of once");
+    assert_eq!(only_users.warnings[0].to_string(), "mailboxes.csv:2: column 1 (UserPrincipalName)");
 }
 
 #[test]
