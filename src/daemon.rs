@@ -1,44 +1,57 @@
-//! The long-lived supervisor: it waits for the schedule, starts each run as a child of its own, and puts operators'
-//! mappings in force. It holds no key and no chat; those live in the children, as long as a run works.
+//! The long-lived supervisor: it waits for the schedule, starts each run as a child of its own, puts operators' mappings
+//! in force, and has what needs a person told. It holds no key and no chat; those live in the children, as long as one
+//! works.
 //!
 //! What is to be done is asked of the ledger each time, never remembered: whatever ends daemon, child or machine, the
-//! next look finds the same work.
+//! next look finds the same work, and a daemon that is restarted again and again asks the site no more often than one
+//! that is not.
 
-mod backoff;
+mod accepted;
+mod child;
 mod error_files;
 mod hints;
+mod pulse;
 mod rules;
+mod runs;
+mod signals;
+mod systemd;
+mod waker;
+mod words;
 
-use std::future::pending;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use sd_notify::NotifyState;
-use tokio::process::{Child, Command};
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use jiff::civil::Date;
 use tokio::time::{MissedTickBehavior, interval};
-use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 use tracing::{error, info, warn};
 
-use self::backoff::Backoff;
+use self::accepted::Accepted;
+use self::child::{Child, Nursery, Run, end_of};
 use self::hints::Hints;
 use self::rules::OperatorFiles;
+use self::signals::{Asked, Signals};
+use self::systemd::Systemd;
+use self::waker::{Waker, WakerError};
+use self::words::Known;
+use crate::alert;
 use crate::cause::chain;
 use crate::config::{Config, ConfigError};
 use crate::durable::{Disk, PathError};
-use crate::exit_code::ExitCode;
-use crate::ledger::{Ledger, LedgerError};
-use crate::lock::{Lock, LockError};
+use crate::in_flight::InFlight;
+use crate::ledger::{CONFIGURATION, Ledger, LedgerError};
+use crate::lock::{Lock, LockError, is_held};
 use crate::metrics::{self, Vitals};
-use crate::{events, report, schedule};
+use crate::{events, schedule};
 
-/// Between two looks at the operators' files, unless a hint brings the next one forward.
+/// In the state folder: held as long as a daemon runs.
+const LOCK: &str = "daemon.lock";
+/// Between two looks at the operators' files and at the run in flight, unless a hint brings the next one forward.
 const LOOK: Duration = Duration::from_secs(3);
-/// Between two signs of life while a run works.
-const ALIVE: Duration = Duration::from_secs(10);
+/// How long the daemon waits for somebody else's transaction: it has a watchdog to feed, and looks again soon.
+const LEDGER_WAIT: Duration = Duration::from_secs(5);
+/// What has not been delivered by then is tried again by the next child.
+const DELIVERY: Duration = Duration::from_mins(5);
 
 /// Why the daemon could not go on.
 #[derive(Debug, thiserror::Error)]
@@ -60,39 +73,48 @@ pub enum DaemonError {
     Ledger(#[from] LedgerError),
     /// The waker.
     #[error("the clock that wakes the daemon could not be started")]
-    Waker(#[from] JobSchedulerError),
+    Waker(#[from] WakerError),
     /// The system.
     #[error("the daemon could not be started")]
     System(#[from] std::io::Error),
 }
 
-/// Waits, starts runs (which log as the flags `log` say), until SIGTERM or SIGINT. A run in flight is asked to stop at its next safe point and waited for.
+/// Waits, starts runs, until SIGTERM or SIGINT. A run in flight is asked to stop at its next safe point and waited for. One
+/// that shows no progress for `patience`, beyond `site.settle`, is ended. Children log as the flags `log` say.
 ///
 /// # Errors
 /// Where the daemon cannot start; nothing that happens to a run ends it.
-pub fn run(config_file: &Path, log: Vec<String>) -> Result<(), DaemonError> {
-    let config = Config::load(config_file)?;
-    let state = &config.state.directory;
+pub fn run(config_file: &Path, patience: Duration, log: Vec<String>) -> Result<(), DaemonError> {
+    let accepted = Accepted::read(config_file)?;
+    let state = &accepted.config.state.directory;
     Disk::open_or_make(state, 0o700)?;
-    let _lock = Lock::take(&state.join("daemon.lock")).map_err(|error| match error {
+    let _lock = Lock::take(&state.join(LOCK)).map_err(|error| match error {
         LockError::Busy(folder) => DaemonError::Running(folder),
         error @ LockError::File(_) => DaemonError::Lock(error),
     })?;
+    accepted.publish()?;
     let ledger = Ledger::open(state)?;
-    let vitals = Vitals::new(&config);
-    serve_metrics(&config, &vitals);
+    ledger.wait_at_most(LEDGER_WAIT)?;
+    ledger.note_mended(CONFIGURATION, Timestamp::now())?;
+    let vitals = Vitals::new(&accepted.config);
+    serve_metrics(&accepted.config, &vitals);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let program = std::env::current_exe()?;
+    let nursery = Nursery { program: std::env::current_exe()?, config_file: accepted.config.file.clone(), log };
     let daemon = Daemon {
-        config,
+        accepted,
         ledger,
-        program,
-        log,
+        nursery,
+        patience,
+        systemd: Systemd::find(),
         vitals,
         files: OperatorFiles::default(),
         hints: Hints::default(),
-        ingest: Backoff::default(),
-        replay: Backoff::default(),
+        run: None,
+        delivery: None,
+        stopping: false,
+        anew: None,
+        not_before: None,
+        swept: None,
         complaint: String::new(),
     };
     runtime.block_on(daemon.watch())
@@ -110,105 +132,227 @@ fn serve_metrics(config: &Config, vitals: &Vitals) {
     }
 }
 
-/// What a child is started for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Work {
-    Ingest,
-    Replay,
-}
-
-impl Work {
-    fn verb(self) -> &'static str {
-        match self {
-            Self::Ingest => "ingest",
-            Self::Replay => "replay",
-        }
-    }
+/// The configuration that a daemon on this state folder has in force, as it stood in this file when it was read.
+pub fn configuration_in_force(state: &Path, file: &Path) -> Option<Config> {
+    is_held(&state.join(LOCK)).then(|| Accepted::published(state, file)).flatten()
 }
 
 struct Daemon {
-    config: Config,
+    accepted: Accepted,
     ledger: Ledger,
-    program: PathBuf,
-    /// Flags that make a child log as this program does.
-    log: Vec<String>,
+    nursery: Nursery,
+    patience: Duration,
+    systemd: Systemd,
     vitals: Vitals,
     files: OperatorFiles,
     hints: Hints,
-    ingest: Backoff,
-    replay: Backoff,
+    run: Option<Run>,
+    /// The child that sends what people are to be told.
+    delivery: Option<Child>,
+    stopping: bool,
+    /// When configuration or mapping changed last, which may have mended what failed before.
+    anew: Option<Timestamp>,
+    /// Until then somebody else is in the way.
+    not_before: Option<Timestamp>,
+    /// The day on which the spool was swept last.
+    swept: Option<Date>,
     /// The last thing that was complained about: what stays wrong is not said every few seconds.
     complaint: String,
 }
 
+/// What the daemon wakes for.
+enum Event {
+    Asked(Asked),
+    RunEnded(std::io::Result<std::process::ExitStatus>),
+    Delivered(std::io::Result<std::process::ExitStatus>),
+    Minute,
+    Look,
+}
+
 impl Daemon {
     async fn watch(mut self) -> Result<(), DaemonError> {
-        let mut stop =
-            Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
-        let (mut waker, mut minutes) = start_waker().await?;
+        let mut signals = Signals::listen()?;
+        let mut waker = Waker::start().await?;
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        notify(&[NotifyState::Ready]);
-        info!(message_id = events::DAEMON_STARTED, firm_code = self.config.site.firm_code, "daemon started");
+        self.sweep();
+        self.systemd.ready();
+        info!(message_id = events::DAEMON_STARTED, firm_code = self.accepted.config.site.firm_code, "daemon started");
         self.show_status();
-        loop {
-            self.hints.listen(&self.config);
-            let minute = tokio::select! {
-                Some(()) = minutes.recv() => true,
-                _ = looks.tick() => false,
+        while !self.stopping || self.run.is_some() {
+            self.hints.listen(&self.accepted.config);
+            let run = self.run.as_mut().map(|run| &mut run.child);
+            let event = tokio::select! {
+                asked = signals.next() => Event::Asked(asked),
+                ended = end_of(run) => Event::RunEnded(ended),
+                ended = end_of(self.delivery.as_mut()) => Event::Delivered(ended),
+                () = waker.minute() => Event::Minute,
                 () = self.hints.next() => {
                     looks.reset();
-                    false
+                    Event::Look
                 }
-                () = stop.asked() => break,
+                _ = looks.tick() => Event::Look,
             };
-            notify(&[NotifyState::Watchdog]);
-            self.vitals.turned(Instant::now());
-            let work = self.next_work();
-            if let Some(work) = work
-                && self.work(work, &mut stop).await
-            {
-                break;
-            }
-            if minute || work.is_some() {
-                self.show_status();
-            }
+            self.meet(event);
         }
-        notify(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
         info!(message_id = events::DAEMON_STOPPED, "daemon stopped");
-        // The process ends here, and the waker with it.
-        let _ = waker.shutdown().await;
+        self.systemd.finish();
+        waker.stop().await;
         Ok(())
     }
 
-    /// What is to be done now, if anything. What cannot be looked at is said, and looked at again the next time.
-    fn next_work(&mut self) -> Option<Work> {
+    fn meet(&mut self, event: Event) {
+        match event {
+            Event::Asked(Asked::Stop) => self.stop(),
+            Event::Asked(Asked::Reload) => self.reload(),
+            Event::RunEnded(ended) => {
+                self.run_ended(ended);
+                self.look_for_alerts();
+                self.show_status();
+            }
+            Event::Delivered(ended) => self.delivered(ended),
+            Event::Minute => {
+                self.sweep();
+                self.look_for_alerts();
+                self.show_status();
+            }
+            Event::Look => self.look(),
+        }
+    }
+
+    /// The turn of the loop that everything else hangs on. That it comes is what the watchdog is told; not, though, while
+    /// a run hangs that cannot even be killed.
+    fn look(&mut self) {
+        self.vitals.turned(Instant::now());
+        self.look_at_run();
+        if self.run.as_ref().is_none_or(|run| run.lives) {
+            self.systemd.alive();
+        }
+        if self.delivery.as_ref().is_some_and(|delivery| delivery.age() > DELIVERY) {
+            warn!("alerts were not delivered within {} minutes; they are tried again", DELIVERY.as_secs() / 60);
+            self.delivery = None;
+        }
+        let is_settled = self.look_at_files();
+        if !self.stopping && self.run.is_none() && is_settled {
+            self.start_what_is_due();
+        }
+    }
+
+    /// Whether runs may start. What cannot be looked at is said, and looked at again the next time.
+    fn look_at_files(&mut self) -> bool {
         let now = Timestamp::now();
-        let due = match self.files.look(&self.config, &self.ledger, now) {
+        match self.files.look(&self.accepted.config, &self.ledger, now) {
             Ok(came_into_force) => {
                 if came_into_force {
-                    self.ingest = Backoff::default();
-                    self.replay = Backoff::default();
+                    self.anew = Some(now);
                 }
-                if self.files.are_settled() { self.due(now) } else { Ok(None) }
+                self.files.are_settled()
             }
             Err(error) => {
                 self.complain(&format!("the mapping could not be put in force: {}", chain(&error)));
-                self.due(now)
+                true
             }
-        };
-        due.unwrap_or_else(|error| {
-            self.complain(&chain(&error));
-            None
-        })
+        }
     }
 
-    fn due(&self, now: Timestamp) -> Result<Option<Work>, LedgerError> {
-        if self.replay.allows(now) && self.ledger.replay_due()? {
-            return Ok(Some(Work::Replay));
+    /// Goes to a safe state. A second request changes nothing: the first is on its way.
+    fn stop(&mut self) {
+        if std::mem::replace(&mut self.stopping, true) {
+            return;
         }
-        let is_due = schedule::is_due(&self.config.schedule, now, self.ledger.last_done_at_site(now)?);
-        Ok((is_due && self.ingest.allows(now)).then_some(Work::Ingest))
+        // What it had not sent is sent after the next start.
+        self.delivery = None;
+        match &mut self.run {
+            Some(run) => {
+                info!("stopping: the run in flight goes to its next safe point");
+                self.systemd.stopping("stopping: the run goes to its next safe point");
+                run.ask_to_stop();
+            }
+            None => self.systemd.stopping("stopping"),
+        }
+    }
+
+    /// Reads the configuration again. A run in flight goes on with what it began with.
+    fn reload(&mut self) {
+        if self.stopping {
+            return;
+        }
+        self.systemd.reloading();
+        let now = Timestamp::now();
+        let noted = match self.accepted.read_again() {
+            Ok(again) => {
+                let how = if again.text == self.accepted.text { "unchanged" } else { "the new one is in force" };
+                info!("configuration read again: {how}");
+                self.accepted = again;
+                self.vitals.reconfigure(&self.accepted.config);
+                self.anew = Some(now);
+                if let Err(error) = self.accepted.publish() {
+                    self.complain(&format!("icechatd status may show another configuration: {}", chain(&error)));
+                }
+                self.ledger.note_mended(CONFIGURATION, now).map(drop)
+            }
+            Err(what) => {
+                error!(
+                    message_id = events::CONFIGURATION_REJECTED,
+                    "the configuration is rejected, the one before stays in force: {what}"
+                );
+                self.ledger.note_rejected(CONFIGURATION, &[what], now)
+            }
+        };
+        self.say(noted);
+        self.systemd.ready();
+        self.look_for_alerts();
+        self.show_status();
+    }
+
+    /// Brings alerts up to date, and sends what is to be told.
+    fn look_for_alerts(&mut self) {
+        let now = Timestamp::now();
+        let looked = alert::look(&self.ledger, &self.accepted.config, now);
+        self.say(looked);
+        if self.stopping || self.delivery.is_some() || !self.has_notices_due(now) {
+            return;
+        }
+        match self.nursery.start(&["alert", "deliver"], &self.accepted.text) {
+            Ok(child) => self.delivery = Some(child),
+            Err(error) => self.complain(&format!("alerts cannot be delivered: {error}")),
+        }
+    }
+
+    /// Whether anything is to be sent now.
+    #[expect(clippy::unused_self, reason = "there is nothing yet that could be told")]
+    fn has_notices_due(&self, _now: Timestamp) -> bool {
+        false
+    }
+
+    fn delivered(&mut self, ended: std::io::Result<std::process::ExitStatus>) {
+        self.delivery = None;
+        match ended {
+            Ok(status) if status.success() => {}
+            Ok(status) => warn!("alerts were not all delivered ({status}); they are tried again"),
+            Err(error) => warn!("the delivery of alerts could not be waited for: {error}"),
+        }
+    }
+
+    /// Removes what killed runs left in the spool: at the start and once a day, unless a run works, whose it may be.
+    fn sweep(&mut self) {
+        let today = schedule::local_day(&self.accepted.config.schedule, Timestamp::now());
+        if self.swept == Some(today) || self.run.is_some() {
+            return;
+        }
+        if let Ok(_lock) = self.work_lock() {
+            let swept = self.ledger.clear_spool();
+            self.say(swept);
+            self.swept = Some(today);
+        }
+    }
+
+    fn work_lock(&self) -> Result<Lock, LockError> {
+        Lock::take(&self.accepted.config.state.directory.join("work.lock"))
+    }
+
+    fn say<T>(&mut self, result: Result<T, LedgerError>) -> Option<T> {
+        result.map_err(|error| self.complain(&chain(&error))).ok()
     }
 
     fn complain(&mut self, line: &str) {
@@ -218,156 +362,27 @@ impl Daemon {
         }
     }
 
-    /// Runs a child to its end, or to its next safe point when asked to stop. Whether the daemon shall stop.
-    async fn work(&mut self, work: Work, stop: &mut Stop) -> bool {
-        let verb = work.verb();
-        info!("starting {verb}");
-        notify(&[NotifyState::Status(&format!("{verb} works since {}; icechatd status shows more", now_in_seconds()))]);
-        let mut child = match self.start(verb) {
-            Ok(child) => child,
-            Err(error) => {
-                self.note_failure(work, &format!("could not be started: {error}"));
-                return false;
-            }
-        };
-        let mut alive = interval(ALIVE);
-        let mut stopping = false;
-        let ended = loop {
-            tokio::select! {
-                ended = child.wait() => break ended,
-                () = stop.asked(), if !stopping => {
-                    stopping = true;
-                    notify(&[NotifyState::Stopping, NotifyState::Status("stopping: the run goes to its next safe point")]);
-                    ask_to_stop(&child);
-                }
-                _ = alive.tick() => {
-                    notify(&[NotifyState::Watchdog]);
-                    self.vitals.turned(Instant::now());
-                }
-            }
-        };
-        match ended {
-            _ if stopping => {}
-            Ok(status) => self.note_end(work, status),
-            Err(error) => self.note_failure(work, &format!("could not be waited for: {error}")),
-        }
-        stopping
-    }
-
-    fn start(&self, verb: &str) -> std::io::Result<Child> {
-        Command::new(&self.program)
-            .arg("--config")
-            .arg(&self.config.file)
-            .args(&self.log)
-            .args([verb, "--in-force"])
-            // What a child told systemd would count as ours.
-            .env_remove("NOTIFY_SOCKET")
-            .env_remove("WATCHDOG_USEC")
-            .env_remove("WATCHDOG_PID")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-    }
-
-    fn note_end(&mut self, work: Work, status: ExitStatus) {
-        let is = |code: ExitCode| status.code() == Some(code.code().into());
-        if is(ExitCode::Complete) || is(ExitCode::Attention) {
-            info!(message_id = events::RUN_DONE, "{} is done", work.verb());
-            *self.backoff(work) = Backoff::default();
-        } else if is(ExitCode::Busy) {
-            let at = self.backoff(work).once_more(Timestamp::now());
-            info!("{} has to wait for a run that a person started; the next look is at {at}", work.verb());
-        } else {
-            self.note_failure(work, &format!("ended with {status}; see above, or icechatd report"));
-        }
-    }
-
-    fn note_failure(&mut self, work: Work, what: &str) {
-        let at = self.backoff(work).failed(Timestamp::now());
-        warn!(message_id = events::RUN_FAILED, "{} {what}; the next try is at {at}", work.verb());
-    }
-
-    fn backoff(&mut self, work: Work) -> &mut Backoff {
-        match work {
-            Work::Ingest => &mut self.ingest,
-            Work::Replay => &mut self.replay,
-        }
-    }
-
     /// One true sentence for `systemctl status`.
     fn show_status(&self) {
-        let text = self.status().unwrap_or_else(|error| format!("the ledger cannot be read: {}", chain(&error)));
-        notify(&[NotifyState::Status(&text)]);
+        if self.stopping {
+            return;
+        }
+        let sentence = self.status().unwrap_or_else(|error| format!("the ledger cannot be read: {}", chain(&error)));
+        self.systemd.status(&sentence);
     }
 
     fn status(&self) -> Result<String, LedgerError> {
-        let now = Timestamp::now();
-        let mut parts = vec![match self.ledger.run_report(None)? {
-            Some(run) => format!("last run {}: {}", run.name, run.outcome.as_deref().unwrap_or("not finished")),
-            None => "no run yet".to_owned(),
-        }];
-        if !report::needs(&self.ledger, &self.config, now)?.is_clear() {
-            parts.push("something needs a person: icechatd status".to_owned());
+        let (config, now) = (&self.accepted.config, Timestamp::now());
+        if let Some(run) = &self.run {
+            let since = words::local(run.began, &config.schedule.time_zone);
+            let how_far = InFlight::read(&config.state.directory).map(|run| format!(": {run}")).unwrap_or_default();
+            return Ok(format!("{} works since {since}{how_far}", run.work.verb()));
         }
-        if self.files.are_rejected() {
-            parts.push("the mapping or mailbox list in the folder is rejected: icechatd check".to_owned());
-        }
-        for (name, backoff) in [("ingest", &self.ingest), ("replay", &self.replay)] {
-            parts.extend(backoff.until().map(|at| format!("{name} failed, next try {at}")));
-        }
-        parts.extend(schedule::next_slot(&self.config.schedule, now).map(|next| format!("next run {next}")));
-        Ok(parts.join("; "))
+        let known = Known {
+            anew: self.anew,
+            replay: self.next_replay(now)?.filter(|at| *at > now),
+            mapping_is_rejected: self.files.are_rejected(),
+        };
+        words::sentence(&self.ledger, config, &known, now)
     }
-}
-
-/// Asked by systemd or at a terminal to end.
-struct Stop {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Stop {
-    async fn asked(&mut self) {
-        tokio::select! {
-            Some(()) = self.terminate.recv() => {}
-            Some(()) = self.interrupt.recv() => {}
-            // Neither can be told any more: only the end of the process is left.
-            else => pending().await,
-        }
-    }
-}
-
-/// The scheduler library wakes the daemon each minute, and nothing more: whether a run is due is decided from the
-/// ledger, because a zoned job of the library keeps the offset of the day it was created.
-async fn start_waker() -> Result<(JobScheduler, mpsc::Receiver<()>), DaemonError> {
-    let (sender, minutes) = mpsc::channel(1);
-    let waker = JobScheduler::new().await?;
-    let job = Job::new("0 * * * * *", move |_, _| {
-        // A full channel means that a wake is waiting already.
-        let _ = sender.try_send(());
-    })?;
-    waker.add(job).await?;
-    waker.start().await?;
-    Ok((waker, minutes))
-}
-
-fn ask_to_stop(child: &Child) {
-    info!("stopping: the run in flight goes to its next safe point");
-    let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
-    if let Some(pid) = pid {
-        // It may have ended this instant.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-    }
-}
-
-fn now_in_seconds() -> Timestamp {
-    let now = Timestamp::now();
-    Timestamp::from_second(now.as_second()).unwrap_or(now)
-}
-
-/// Tells systemd, where it listens.
-fn notify(states: &[NotifyState<'_>]) {
-    // Without systemd there is nobody to tell.
-    let _ = sd_notify::notify(states);
 }

@@ -1,9 +1,12 @@
 //! How far the run in flight is, for `status`: one small file in the state folder, written by the run and read by anybody.
+//! It is a run's sign of life as well: the daemon sees from outside whether it gets on.
 //!
 //! It proves nothing and survives nothing: whether a run works at all, the work lock says.
 
+use std::fmt;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,8 +24,12 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Step {
+    /// New files at the site are waited for until they stand still; those that do are counted.
+    Settle,
     /// It comes from the site; bytes are counted.
     Download,
+    /// It is read for the first time, to its end; decrypted bytes are counted, and nobody knows how many there will be.
+    Survey,
     /// Its records go to their places; those are counted.
     Staging,
 }
@@ -34,10 +41,37 @@ pub struct InFlight {
     pub file: String,
     /// What is being done to it.
     pub step: Step,
-    /// Bytes or records done.
+    /// Files, bytes or records done.
     pub done: u64,
-    /// Bytes or records in all.
+    /// Files, bytes or records in all; 0 where nobody knows.
     pub total: u64,
+}
+
+/// When a run told of itself: two equal signs, taken a while apart, say that it told nothing in between.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sign(Option<(u64, i64, i64)>);
+
+impl Sign {
+    /// The sign in the state folder now.
+    pub fn of(state: &Path) -> Self {
+        let found = fs::metadata(state.join(NAME)).ok();
+        Self(found.map(|found| (found.ino(), found.mtime(), found.mtime_nsec())))
+    }
+}
+
+/// How far the run is, in words.
+impl fmt::Display for InFlight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, step, done, total } = self;
+        match step {
+            Step::Settle => {
+                write!(f, "{file}: waiting until new files stand still (site.settle), {done} of {total} do")
+            }
+            Step::Download => write!(f, "{file}: {done} of {total} bytes downloaded"),
+            Step::Survey => write!(f, "{file}: {done} bytes read in the first pass"),
+            Step::Staging => write!(f, "{file}: {done} of {total} items done"),
+        }
+    }
 }
 
 impl InFlight {
@@ -52,6 +86,7 @@ pub struct Teller<'a> {
     state: PathBuf,
     step: Step,
     shown: &'a dyn Progress,
+    /// What is told, and when it was told last.
     current: Mutex<Option<(InFlight, Instant)>>,
 }
 

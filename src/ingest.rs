@@ -17,6 +17,7 @@ mod sources;
 mod stager;
 
 use std::collections::HashSet;
+use std::error::Error;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,7 +35,8 @@ use crate::download::Progress;
 use crate::durable::Disk;
 use crate::inputs::{self, Inputs, RulesFrom};
 use crate::ledger::{
-    Certificate, FileReport, FileState, Ledger, LedgerError, Outcome, RuleSetId, RunId, RunReport, Scratch, invoked_by,
+    Certificate, FileReport, FileState, Ledger, LedgerError, Outcome, RuleSetId, RunId, RunReport, RunTrouble, Scratch,
+    invoked_by,
 };
 use crate::lock::Lock;
 use crate::report::{self, Needs};
@@ -55,11 +57,16 @@ pub struct Options {
     pub rules: RulesFrom,
 }
 
-/// Who is shown how far a run has come.
+/// Who is shown how far a run has come. Every part of a run that may take long tells one of them: who hears nothing for
+/// long knows that the run hangs.
 #[derive(Clone, Copy)]
 pub struct Watch<'a> {
+    /// New files at the site that are waited for until they stand still.
+    pub settle: &'a dyn Progress,
     /// Bytes from the site.
     pub download: &'a dyn Progress,
+    /// Bytes of an export that is read for the first time, decrypted.
+    pub survey: &'a dyn Progress,
     /// Records to their places.
     pub staging: &'a dyn Progress,
 }
@@ -186,12 +193,9 @@ fn in_run(
     let ledger = if dry { Ledger::for_dry_run(state)? } else { Ledger::open(state)? };
     ledger.clear_spool()?;
     let target = if dry { None } else { Some(open_target(job.config)?) };
-    let run = if dry {
-        RunId::none()
-    } else {
-        let at_site = verb == "ingest" && job.options.files.is_empty();
-        ledger.begin_run(verb, at_site, &job.config.site.firm_code, (job.clock)())?
-    };
+    let at_site = verb == "ingest" && job.options.files.is_empty();
+    let run =
+        if dry { RunId::none() } else { ledger.begin_run(verb, at_site, &job.config.site.firm_code, (job.clock)())? };
     let started = (job.clock)();
     let worked = (|| {
         let scratch = ledger.scratch()?;
@@ -206,7 +210,17 @@ fn in_run(
     if dry {
         return dry_run_finished(job, &ledger, started, worked?);
     }
-    finish(job, &ledger, run, worked.err())
+    finish(job, &ledger, run, at_site, worked.err())
+}
+
+/// Records a run of the daemon's that had nothing to begin with, such as a key that cannot be read: nobody watches it, and
+/// what failed must be seen in the ledger.
+///
+/// # Errors
+/// Where state folder or ledger cannot be used.
+pub fn note_not_begun(config: &Config, verb: &str, error: &dyn Error, now: Timestamp) -> Result<(), LedgerError> {
+    let ledger = Ledger::open(&config.state.directory)?;
+    ledger.note_run_not_begun(verb, &config.site.firm_code, &chain(error), now)
 }
 
 fn tools<'a>(
@@ -268,7 +282,13 @@ fn rules_of_run(tools: &Tools<'_>, verb: &str, options: &Options) -> Result<(Arc
     Ok((Arc::new(rules), rule_set))
 }
 
-fn finish(job: &Job<'_>, ledger: &Ledger, run: RunId, error: Option<IngestError>) -> Result<Finished, IngestError> {
+fn finish(
+    job: &Job<'_>,
+    ledger: &Ledger,
+    run: RunId,
+    at_site: bool,
+    error: Option<IngestError>,
+) -> Result<Finished, IngestError> {
     let now = (job.clock)();
     let needs = report::needs(ledger, job.config, now)?;
     let outcome = match &error {
@@ -276,7 +296,12 @@ fn finish(job: &Job<'_>, ledger: &Ledger, run: RunId, error: Option<IngestError>
         None if needs.is_clear() => Outcome::Complete,
         None => Outcome::Attention,
     };
-    ledger.finish_run(run, outcome, error.as_ref().map(|error| chain(error)).as_deref(), now)?;
+    let trouble = match &error {
+        Some(error) => error.trouble(),
+        None if at_site && !report::awaited_days(ledger, job.config, now)?.is_empty() => Some(RunTrouble::NoExport),
+        None => None,
+    };
+    ledger.finish_run(run, outcome, error.as_ref().map(|error| chain(error)).as_deref(), trouble, now)?;
     let name = ledger.run_name(run)?;
     let report =
         ledger.run_report(Some(&name))?.ok_or_else(|| LedgerError::Damaged(format!("run {name} is not there")))?;

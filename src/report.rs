@@ -2,6 +2,7 @@
 //! pipeline.
 
 pub mod coverage;
+mod outlook;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};
@@ -13,7 +14,8 @@ use serde_json::{Value, json};
 use crate::books::Books;
 use crate::config::Config;
 use crate::ledger::{FileReport, Ledger, LedgerError, RunReport, StateNow};
-use crate::schedule;
+
+pub use self::outlook::{Outlook, awaited_days, missing_days, next_replay, next_run, outlook};
 
 /// What needs a person: the state of contract 2's exit code 3.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
@@ -90,12 +92,7 @@ impl fmt::Display for Needs {
 /// # Errors
 /// Where the ledger cannot be read.
 pub fn needs(ledger: &Ledger, config: &Config, now: Timestamp) -> Result<Needs, LedgerError> {
-    let zone = &config.schedule.time_zone;
-    let mut have = ledger.committed_dates()?;
-    // An export that does not say its day is taken for that of its arrival.
-    have.extend(ledger.undated_arrivals()?.into_iter().map(|arrival| arrival.to_zoned(zone.clone()).date()));
-    let since = ledger.first_run()?.map(|first| first.to_zoned(zone.clone()).date());
-    let missing = since.map_or(Vec::new(), |since| schedule::missing(&config.schedule, now, since, &have));
+    let missing = missing_days(ledger, config, now)?;
     Ok(Needs { state: ledger.state_now()?, missing })
 }
 

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::time::Duration;
 
-use support::daemon::{Daemon, has_begun_staging};
+use support::daemon::{Daemon, around_now, has_begun_staging};
 use support::firm::{Firm, Settings, export, message};
 
 const AMY: &str = "amy@contoso.com";
@@ -26,7 +26,7 @@ fn from_newcomer(id: &str) -> String {
 /// Settings under which the newcomer is ours and unresolved.
 fn newcomers_are_ours() -> Settings {
     let mailboxes = "domains = [\"contoso.com\", \"unlisted.contoso.com\"]\nlist = \"mailboxes.csv\"\n".to_owned();
-    Settings { mailboxes, ..Settings::default() }
+    Settings { mailboxes, more: around_now().0, ..Settings::default() }
 }
 
 fn firm_of_newcomers() -> Firm {
@@ -57,12 +57,12 @@ fn systemd_is_told_the_truth() {
     firm.deliver_export("day.xml.pgp", &export(&message("m-1", AMY, &[JOE], "hello")));
     let mut daemon = Daemon::start(&firm);
     daemon.wait_for_word("READY=1");
-    daemon.wait_for_word("STATUS=no run yet");
+    daemon.wait_for_word("STATUS=no run yet; a run is due and starts now");
     daemon.wait_for_word("STATUS=ingest works since ");
     daemon.wait_for_word("STATUS=last run ");
     daemon.wait_for_word("WATCHDOG=1");
     let status = daemon.status();
-    assert!(status.contains(": complete; next run 2"), "{status}");
+    assert!(status.contains(": complete, 1 item; next run 2"), "{status}");
     let last = firm.run(&["report", "--json"]).expect(0).json();
     assert_eq!(last["verb"], "ingest");
     assert!(status.contains(last["run"].as_str().unwrap()), "{status}");
@@ -181,7 +181,7 @@ fn the_daemons_runs_use_the_set_in_force_and_never_the_folder() {
 }
 
 fn a_site_that_is_down_is_tried_again_later() {
-    let mut firm = Firm::new();
+    let mut firm = Firm::with(&Settings { more: around_now().0, ..Settings::default() });
     firm.sshd.stop();
     let mut daemon = Daemon::start(&firm);
     daemon.wait_for_log("the next try is at", 1);

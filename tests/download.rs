@@ -245,7 +245,7 @@ fn a_growing_file_is_waited_for() {
         fs::remove_file(root.join("vanishes.pgp")).unwrap();
     });
     thread::sleep(Duration::from_millis(600));
-    let (settled, moving) = site.settled(listed).unwrap();
+    let (settled, moving) = site.settled(listed, &()).unwrap();
     uploader.join().unwrap();
     let names: Vec<_> = settled.iter().map(|file| (file.name.as_str(), file.size)).collect();
     assert!(names.contains(&("grows.pgp", 900)) && settled.contains(&still), "{names:?}");
@@ -267,13 +267,13 @@ fn what_still_grows_at_the_deadline_is_left() {
             fs::write(root.join("a.pgp"), noise(len)).unwrap();
         }
     });
-    let (settled, moving) = site.settled(vec![file.clone()]).unwrap();
+    let (settled, moving) = site.settled(vec![file.clone()], &()).unwrap();
     assert_eq!(settled, []);
     assert!(moving.len() == 1 && moving[0].size > 1, "{moving:?}");
     uploader.join().unwrap();
     settings.settle = Duration::ZERO;
     let mut at_once = self::site(&settings, &key(&sshd.client_key()));
-    assert_eq!(at_once.settled(vec![file.clone()]).unwrap(), (vec![file], vec![]));
+    assert_eq!(at_once.settled(vec![file.clone()], &()).unwrap(), (vec![file], vec![]));
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn program() -> String {
 
 pub(super) fn demo(arguments: &Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
     let (download, staging) = (bars.download(), bars.staging());
-    let watch = Watch { download: &download, staging: &staging };
+    let watch = Watch { settle: &(), download: &download, survey: &(), staging: &staging };
     let stop = stop::on_signal();
     let say = |step: &str| {
         // A closed pipe must not end the work; the last screen says whether anybody listens.

@@ -1,12 +1,13 @@
 //! `ingest` and `replay`: one run now.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use serde_json::Value;
 
+use super::place::Place;
 use super::progress::Bars;
 use super::{Failure, output, stop};
 use crate::config::Config;
@@ -59,23 +60,23 @@ fn rules_from(in_force: bool) -> RulesFrom {
     if in_force { RulesFrom::Force } else { RulesFrom::Folder }
 }
 
-pub(super) fn ingest(config: &Path, arguments: &Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
+pub(super) fn ingest(place: &Place, arguments: &Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
     let options = Options {
         dry_run: arguments.dry_run,
         retry: arguments.retry,
         files: arguments.files.clone(),
         rules: rules_from(arguments.in_force),
     };
-    let config = Config::load(config)?;
-    let finished = work(&config, &options, bars, ingest::run)?;
+    let config = place.config()?;
+    let finished = work(&config, "ingest", &options, bars, ingest::run)?;
     show(&finished, arguments.json)
 }
 
-pub(super) fn replay(config: &Path, arguments: &ReplayArguments, bars: &Bars) -> Result<ExitCode, Failure> {
+pub(super) fn replay(place: &Place, arguments: &ReplayArguments, bars: &Bars) -> Result<ExitCode, Failure> {
     let options = Options { rules: rules_from(arguments.in_force), ..Options::default() };
-    let config = Config::load(config)?;
+    let config = place.config()?;
     let since = arguments.since.map(|date| start_of(&config, date)).transpose()?;
-    let finished = work(&config, &options, bars, |job| ingest::replay(job, since))?;
+    let finished = work(&config, "replay", &options, bars, |job| ingest::replay(job, since))?;
     show(&finished, arguments.json)
 }
 
@@ -86,16 +87,26 @@ fn start_of(config: &Config, date: Date) -> Result<Timestamp, Failure> {
 
 fn work(
     config: &Config,
+    verb: &str,
     options: &Options,
     bars: &Bars,
     run: impl FnOnce(&Job<'_>) -> Result<Finished, IngestError>,
 ) -> Result<Finished, Failure> {
-    let inputs = Inputs::read(config)?;
+    let inputs = match Inputs::read(config) {
+        Err(error) if options.rules == RulesFrom::Force => {
+            // The daemon started this: its reason must be found in the ledger, not only in the log.
+            ingest::note_not_begun(config, verb, &error, Timestamp::now())?;
+            return Err(error.into());
+        }
+        read => read?,
+    };
     let (download, staging) = (bars.download(), bars.staging());
     let state = &config.state.directory;
+    let settle = Teller::new(state, Step::Settle, &());
     let download = Teller::new(state, Step::Download, &download);
+    let survey = Teller::new(state, Step::Survey, &());
     let staging = Teller::new(state, Step::Staging, &staging);
-    let watch = Watch { download: &download, staging: &staging };
+    let watch = Watch { settle: &settle, download: &download, survey: &survey, staging: &staging };
     let stop = stop::on_signal();
     Ok(run(&Job { config, inputs: &inputs, options, watch, stop: &stop, clock: Timestamp::now })?)
 }

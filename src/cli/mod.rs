@@ -8,6 +8,7 @@ mod keys;
 mod logging;
 mod mapping;
 mod output;
+mod place;
 mod profile;
 mod progress;
 mod report;
@@ -20,6 +21,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use self::place::Place;
+use self::progress::Bars;
 use crate::cause::chain;
 use crate::config::ConfigError;
 use crate::exit_code::ExitCode;
@@ -45,6 +48,10 @@ struct Arguments {
 
     #[command(flatten)]
     log: logging::LogArguments,
+
+    /// The configuration comes on standard input, and the file only says where it stands: for the daemon's own runs
+    #[arg(long, global = true, hide = true)]
+    config_on_stdin: bool,
 
     #[command(subcommand)]
     verb: Verb,
@@ -153,24 +160,29 @@ pub fn main() -> ExitCode {
             return if error.use_stderr() { ExitCode::Usage } else { ExitCode::Complete };
         }
     };
-    let bars = progress::Bars::new();
+    let bars = Bars::new();
     let as_text = arguments.log.start(&bars);
-    let done = match arguments.verb {
-        Verb::Demo(demo) => demo::demo(&demo, &bars),
-        Verb::Run(run) => run::run(&arguments.config, &run, arguments.log),
-        Verb::Ingest(ingest) => ingest::ingest(&arguments.config, &ingest, &bars),
-        Verb::Check(check) => check::check(&arguments.config, &check),
-        Verb::Keys(verb) => keys::keys(&arguments.config, &verb),
-        Verb::Mapping(verb) => mapping::mapping(&arguments.config, &verb),
-        Verb::Profile(verb) => profile::profile(&arguments.config, &verb),
-        Verb::Status(status) => status::status(&arguments.config, &status),
-        Verb::Report(report) => report::report(&arguments.config, &report),
-        Verb::Held(verb) => held::held(&arguments.config, &verb),
-        Verb::Replay(replay) => ingest::replay(&arguments.config, &replay, &bars),
-        Verb::Verify(verify) => verify::verify(&arguments.config, &verify),
-    };
-    done.unwrap_or_else(|failure| {
+    dispatch(arguments, &bars).unwrap_or_else(|failure| {
         logging::complain(&failure, as_text);
         failure.code
     })
+}
+
+fn dispatch(arguments: Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
+    let place = Place::of(arguments.config, arguments.config_on_stdin)?;
+    let config = place.file();
+    match arguments.verb {
+        Verb::Demo(demo) => demo::demo(&demo, bars),
+        Verb::Run(run) => run::run(config, &run, arguments.log),
+        Verb::Ingest(ingest) => ingest::ingest(&place, &ingest, bars),
+        Verb::Check(check) => check::check(config, &check),
+        Verb::Keys(verb) => keys::keys(config, &verb),
+        Verb::Mapping(verb) => mapping::mapping(config, &verb),
+        Verb::Profile(verb) => profile::profile(config, &verb),
+        Verb::Status(status) => status::status(config, &status),
+        Verb::Report(report) => report::report(config, &report),
+        Verb::Held(verb) => held::held(config, &verb),
+        Verb::Replay(replay) => ingest::replay(&place, &replay, bars),
+        Verb::Verify(verify) => verify::verify(config, &verify),
+    }
 }

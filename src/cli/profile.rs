@@ -68,7 +68,9 @@ fn list(json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn lint(config: &Path, path: &Path, profile: &Profile, json: bool) -> Result<ExitCode, Failure> {
-    let found = read(config, path, profile)?;
+    let mut found = read(config, path, profile)?;
+    let in_name = || profile.date_in_name(path.file_name()?.to_str()?);
+    found.date = found.date.or_else(|| in_name().map(|date| date.to_string()));
     if json {
         output::print_json(&serde_json::to_value(&found).unwrap_or_default())?;
     } else {

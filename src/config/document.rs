@@ -126,6 +126,13 @@ pub(super) fn read(file: &Path, hint: &'static str) -> Result<String, ConfigErro
     })
 }
 
+/// The text that a file gives for a key, as far as that can be read at all: whatever else is wrong with the file.
+pub(super) fn salvaged(toml: &str, section: &str, key: &str) -> Option<String> {
+    let (root, _) = DeTable::parse_recoverable(toml);
+    let value = root.get_ref().get(section)?.get_ref().as_table()?.get(key)?;
+    value.get_ref().as_str().map(str::to_owned)
+}
+
 fn line_of(before: &[u8]) -> usize {
     before.split(|byte| *byte == b'\n').count()
 }

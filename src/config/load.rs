@@ -9,13 +9,14 @@ use jiff::civil::{Date, Weekday, time};
 use jiff::tz::TimeZone;
 
 use super::document::{Document, Problem, Section, Value, read};
+use super::text::ConfigText;
 use super::{
     Config, ConfigError, Credential, Eml, Export, Keys, KeysConfig, Limits, Mailboxes, Mapping, Places, ProfileSource,
     Schedule, Secrecy, Site, Staging, State,
 };
 use super::{telling, values};
 
-const LEAST: &str = " with site.host, site.firm_code, site.host_keys, mailboxes.domains, staging.local and \
+pub(super) const LEAST: &str = " with site.host, site.firm_code, site.host_keys, mailboxes.domains, staging.local and \
                      state.directory";
 const LEAST_FOR_KEYS: &str = " with a line [keys]: the rest may follow later";
 
@@ -57,14 +58,17 @@ impl KeysConfig {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Pins {
+pub(super) enum Pins {
     Required,
     Optional,
 }
 
 fn load(file: &Path, pins: Pins) -> Result<Config, ConfigError> {
-    let text = read(file, LEAST)?;
-    let document = Document::parse(file, &text)?;
+    of_text(file, &ConfigText::read(file)?, pins)
+}
+
+pub(super) fn of_text(file: &Path, text: &ConfigText, pins: Pins) -> Result<Config, ConfigError> {
+    let document = Document::parse(file, &text.toml)?;
     let places = places(file);
     let base = &places.beside;
     let config = Config {
@@ -77,7 +81,7 @@ fn load(file: &Path, pins: Pins) -> Result<Config, ConfigError> {
         eml: Eml { footer: document.section("eml").get("footer", Value::flag)?.unwrap_or(true) },
         staging: staging(&document.section("staging"), base)?,
         state: state(&document.section("state"), base)?,
-        schedule: schedule(&document.section("schedule"), base)?,
+        schedule: schedule(&document.section("schedule"), file, text)?,
         alerts: telling::alerts(&document.section("alerts"), &places)?,
         mail: telling::mail(&document.section("mail"), &places)?,
         metrics: document.section("metrics").get("listen", values::loopback)?,
@@ -224,24 +228,27 @@ fn state(section: &Section<'_>, base: &Path) -> Result<State, ConfigError> {
     })
 }
 
-fn schedule(section: &Section<'_>, base: &Path) -> Result<Schedule, ConfigError> {
+fn schedule(section: &Section<'_>, file: &Path, text: &ConfigText) -> Result<Schedule, ConfigError> {
     let working_days = || Weekday::Monday.cycle_forward().take(5).collect();
     Ok(Schedule {
         at: section.get("at", values::time)?.unwrap_or(time(6, 30, 0, 0)),
         time_zone: section.get("time_zone", values::time_zone)?.unwrap_or(TimeZone::UTC),
         days: section.get("days", values::days)?.unwrap_or_else(working_days),
         deadline: section.get("deadline", values::time)?.unwrap_or(time(12, 0, 0, 0)),
-        holidays: section.get("holidays", |value| holidays(value, base))?.unwrap_or_default(),
+        holidays: section.get("holidays", |value| holidays(value, file, text))?.unwrap_or_default(),
     })
 }
 
+/// Where the days stand that have no export.
+pub(super) fn holidays_file(value: Value<'_>, file: &Path) -> Result<PathBuf, Problem> {
+    path(value, &places(file).beside)
+}
+
 /// The file's days, one to a line; what follows a `#` is for its readers.
-fn holidays(value: Value<'_>, base: &Path) -> Result<BTreeSet<Date>, Problem> {
-    let file = path(value, base)?;
-    let text = std::fs::read_to_string(&file).map_err(|error| {
-        value.problem(format_args!("cannot read {}: {error}; write one day to a line there", file.display()))
-    })?;
-    let days = text.lines().zip(1..).map(|(line, number)| {
+fn holidays(value: Value<'_>, file: &Path, text: &ConfigText) -> Result<BTreeSet<Date>, Problem> {
+    let file = holidays_file(value, file)?;
+    let lines = text.holidays.as_deref().unwrap_or_default().lines();
+    let days = lines.zip(1..).map(|(line, number)| {
         let day = line.split('#').next().unwrap_or_default().trim();
         let bad = |()| {
             let what = "no day; write it as in 2026-12-25, with a # before a remark";

@@ -6,6 +6,7 @@ mod document;
 mod folder;
 mod load;
 mod telling;
+mod text;
 mod values;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use jiff::tz::TimeZone;
 pub use credential::{Credential, CredentialError, Places, Secrecy};
 pub use document::ConfigError;
 pub use folder::{Stamp, is_mapping, read_folder, read_list};
+pub use text::{ConfigText, state_directory_of};
 
 use crate::domain::Domain;
 use crate::durable::PathError;

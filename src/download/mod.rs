@@ -38,11 +38,11 @@ pub struct Ciphertext {
     pub len: u64,
 }
 
-/// Told how a download comes along; whether and how to show it is the caller's.
+/// Told how work on a file comes along; whether and how to show it is the caller's.
 pub trait Progress: Send + Sync {
-    /// A file of `total` bytes begins.
+    /// A file of `total` bytes begins; 0 where nobody knows how many there will be.
     fn begin(&self, name: &str, total: u64);
-    /// So many further bytes of it are in the spool.
+    /// So many further bytes of it are done; none, where there is only life to show.
     fn advance(&self, bytes: u64);
     /// It ended, well or not.
     fn end(&self);

@@ -130,14 +130,31 @@ impl Site {
     }
 
     /// Waits until size and mtime of each file have stood still for `site.settle`. Returns the files as they stand then,
-    /// and those that still move when `limits.transfer_deadline` is over. What vanishes meanwhile is in neither.
+    /// and those that still move when `limits.transfer_deadline` is over. What vanishes meanwhile is in neither. Each
+    /// listing is told, and how many stand still.
     ///
     /// # Errors
     /// As [`Site::list`].
-    pub fn settled(&mut self, files: Vec<RemoteFile>) -> Result<(Vec<RemoteFile>, Vec<RemoteFile>), SiteError> {
+    pub fn settled(
+        &mut self,
+        files: Vec<RemoteFile>,
+        progress: &dyn Progress,
+    ) -> Result<(Vec<RemoteFile>, Vec<RemoteFile>), SiteError> {
         if self.settle.is_zero() {
             return Ok((files, Vec::new()));
         }
+        let first = files.first().map_or("", |file| file.name.as_str());
+        progress.begin(first, files.len() as u64);
+        let settled = self.wait_for(files, progress);
+        progress.end();
+        settled
+    }
+
+    fn wait_for(
+        &mut self,
+        files: Vec<RemoteFile>,
+        progress: &dyn Progress,
+    ) -> Result<(Vec<RemoteFile>, Vec<RemoteFile>), SiteError> {
         let deadline = Instant::now() + self.transfer_deadline;
         let mut settled = Vec::new();
         let mut moving: Vec<_> = files.into_iter().map(|file| (file, Instant::now())).collect();
@@ -148,6 +165,7 @@ impl Site {
             thread::sleep(next.saturating_duration_since(Instant::now()));
             let now: HashMap<_, _> = self.list()?.exports.into_iter().map(|file| (file.name.clone(), file)).collect();
             let seen = Instant::now();
+            let before = settled.len();
             for (file, since) in std::mem::take(&mut moving) {
                 match now.get(&file.name) {
                     None => {}
@@ -156,6 +174,7 @@ impl Site {
                     Some(other) => moving.push((other.clone(), seen)),
                 }
             }
+            progress.advance((settled.len() - before) as u64);
         }
         settled.sort_by(|a, b| (a.mtime, &a.name).cmp(&(b.mtime, &b.name)));
         Ok((settled, moving.into_iter().map(|(file, _)| file).collect()))

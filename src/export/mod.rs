@@ -12,6 +12,7 @@ mod assembly;
 mod base64;
 mod draft;
 pub mod fault;
+mod file_date;
 mod grammar;
 pub mod identity;
 mod layout;

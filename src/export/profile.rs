@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde::de::{self, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::file_date::FileDate;
 use super::grammar::is_name;
 use super::layout::{Layout, NodeId, Opens, Part, ROOT, RecordKind, Slot};
 use super::{ItemKind, Presence};
@@ -19,6 +20,7 @@ pub struct Profile {
     text: String,
     pub(super) layout: Layout,
     pub(super) root: Box<str>,
+    file_date: Option<FileDate>,
 }
 
 /// Why a profile cannot be used; the operator corrects the file.
@@ -53,12 +55,24 @@ impl Profile {
         let file: File =
             toml::from_str(text).map_err(|toml| error(toml.span().map(|span| span.start), toml.message()))?;
         let layout = compile(&file).map_err(|(at, reason)| error(Some(at), &reason))?;
-        Ok(Self { name: name.to_owned(), text: text.to_owned(), layout, root: file.root.into_inner().into() })
+        let file_date = file.header.file_date().map_err(|(at, reason)| error(Some(at), &reason))?;
+        Ok(Self {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            layout,
+            root: file.root.into_inner().into(),
+            file_date,
+        })
     }
 
     /// Its name.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The day that an export's file name says it is about, for one that does not say it inside.
+    pub fn date_in_name(&self, file_name: &str) -> Option<jiff::civil::Date> {
+        self.file_date.as_ref()?.find(file_name)
     }
 
     /// The TOML as it was given: what the ledger keeps, so that a replay reads as the first run did.
@@ -89,7 +103,19 @@ struct File {
 struct HeaderPlaces {
     firm_code: Place,
     date: Place,
+    file_date: Option<Spanned<String>>,
     ignore: Place,
+}
+
+impl HeaderPlaces {
+    fn file_date(&self) -> Result<Option<FileDate>, Wrong> {
+        let Some(pattern) = &self.file_date else { return Ok(None) };
+        let wrong = || {
+            let what = "file_date must say year, month and day, and nothing else, as in \"%Y%m%d\"";
+            (pattern.span().start, what.to_owned())
+        };
+        FileDate::new(pattern.get_ref()).map(Some).ok_or_else(wrong)
+    }
 }
 
 #[derive(Deserialize)]

@@ -55,7 +55,8 @@ pub(super) fn learn_mailboxes(tools: &Tools<'_>, file: FileId) -> Result<(), Ing
 fn learn_people(tools: &Tools<'_>, row: &FileRow) -> Result<(), IngestError> {
     let (profile, shape) = recorded::recorded(tools, row)?;
     let Some(original) = Original::kept(tools, row, &profile, &shape)? else { return Ok(()) };
-    let surveyed = original.survey().map_err(|error| IngestError::original(&row.name, &error))?;
+    let surveyed =
+        original.survey(&row.name, tools.watch.survey).map_err(|error| IngestError::original(&row.name, &error))?;
     let rules = recorded::load_rules(tools.ledger, &tools.ledger.rules_of(row.id)?)?;
     original.each_batch(tools, &surveyed, |mut batch| {
         tools.scratch.round(|| {

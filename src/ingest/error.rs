@@ -12,7 +12,7 @@ use crate::download::sftp::SiteError;
 use crate::durable::PathError;
 use crate::export::fault::ExportError;
 use crate::inputs::InputError;
-use crate::ledger::LedgerError;
+use crate::ledger::{LedgerError, RunTrouble};
 use crate::lock::LockError;
 use crate::stage::StageError;
 
@@ -82,6 +82,16 @@ impl IngestError {
 
     pub(super) fn open(path: &Path, source: io::Error) -> Self {
         Self::File(PathError { path: path.to_owned(), source })
+    }
+
+    /// What kind of failure it is, if it is one that is treated differently.
+    pub(super) fn trouble(&self) -> Option<RunTrouble> {
+        match self {
+            Self::Site(error) if error.is_refused_login() => Some(RunTrouble::Login),
+            Self::Site(error) if error.is_unreachable() => Some(RunTrouble::Unreachable),
+            Self::Stopped => Some(RunTrouble::Stopped),
+            _ => None,
+        }
     }
 
     /// Whether the other exports of the run can go on.

@@ -38,7 +38,7 @@ pub(super) enum Taken {
 /// Takes an export up under today's configuration. A fault of the export is no error: it is held and the others go on.
 pub(super) fn take(tools: &Tools<'_>, plan: &Plan<'_>) -> Result<Taken, IngestError> {
     let original = open(tools, plan)?;
-    match original.survey() {
+    match original.survey(&plan.row.name, tools.watch.survey) {
         Ok(surveyed) => {
             if !tools.is_dry() {
                 let profile = tools.ledger.keep_shape("profile", plan.profile.text().as_bytes())?;
@@ -72,7 +72,8 @@ pub(super) fn finish(tools: &Tools<'_>, row: &FileRow) -> Result<Taken, IngestEr
     let Some(original) = Original::kept(tools, row, &profile, &shape)? else {
         return Err(IngestError::original_gone(&row.name));
     };
-    let surveyed = original.survey().map_err(|error| IngestError::original(&row.name, &error))?;
+    let surveyed =
+        original.survey(&row.name, tools.watch.survey).map_err(|error| IngestError::original(&row.name, &error))?;
     stage(tools, &plan, &original, &surveyed).map(|report| Taken::Staged(Box::new(report)))
 }
 
@@ -221,12 +222,13 @@ fn commit(
     stager: Stager<'_>,
 ) -> Result<FileReport, IngestError> {
     let header = &surveyed.survey.header;
+    let date = header.date.or_else(|| plan.profile.date_in_name(&plan.row.name));
     let unknown = recorded::unknown_json(&surveyed.survey.unknown);
     let report = FileReport {
         name: plan.row.name.clone(),
         sha256: plan.row.sha256,
         bytes: plan.row.bytes,
-        date: header.date.map(|date| date.to_string()),
+        date: date.map(|date| date.to_string()),
         export_firm: header.firm_code.clone(),
         state: "staged".to_owned(),
         reason: None,
@@ -249,7 +251,7 @@ fn commit(
             rule_set: plan.rule_set,
             books: stager.books,
             unknown,
-            date: header.date,
+            date,
             export_firm: report.export_firm.clone(),
             manifest: manifest.finish(&format!("{}-0", plan.row.sha256))?,
         };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
+use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
@@ -9,6 +10,7 @@ use super::shape::Shape;
 use super::{IngestError, Tools};
 use crate::decrypt::{self, Authenticated, Caps, Opener, SurveyError};
 use crate::digest::ItemId;
+use crate::download::Progress;
 use crate::export::fault::ExportError;
 use crate::export::identity::{item_id, message_key, participants_digest};
 use crate::export::passes::{self, Hold, ItemsError, Step, Survey};
@@ -82,10 +84,13 @@ impl<'a> Original<'a> {
     }
 
     /// Pass 1: to the end, for the proof.
-    pub(super) fn survey(&self) -> Result<Surveyed, SurveyError<ExportError>> {
-        let (survey, proof) = decrypt::survey(&self.file, &self.opener, |plaintext| {
-            passes::survey(self.profile, self.limits, Hold::default(), plaintext)
-        })?;
+    pub(super) fn survey(&self, name: &str, progress: &dyn Progress) -> Result<Surveyed, SurveyError<ExportError>> {
+        progress.begin(name, 0);
+        let surveyed = decrypt::survey(&self.file, &self.opener, |plaintext| {
+            passes::survey(self.profile, self.limits, Hold::default(), Counted { inner: plaintext, progress })
+        });
+        progress.end();
+        let (survey, proof) = surveyed?;
         Ok(Surveyed { survey, proof })
     }
 
@@ -115,6 +120,8 @@ impl<'a> Original<'a> {
                 if tools.stop.load(Ordering::Relaxed) {
                     return Err(IngestError::Stopped);
                 }
+                // A pass in which nothing new is placed, as one for further copies, is alive all the same.
+                tools.watch.staging.advance(0);
                 work(batch)?;
             }
             let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -137,6 +144,20 @@ impl<'a> Original<'a> {
             passes::items(self.profile, self.limits, &surveyed.survey, plaintext, &mut |step| batches.add(step))?;
             batches.send().map_err(ItemsError::Sink)
         })
+    }
+}
+
+/// Plaintext whose bytes are told as they are read.
+struct Counted<'a, R> {
+    inner: R,
+    progress: &'a dyn Progress,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.inner.read(into)?;
+        self.progress.advance(read as u64);
+        Ok(read)
     }
 }
 

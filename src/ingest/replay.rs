@@ -77,7 +77,8 @@ pub(super) fn finish(
     let rules = Arc::new(recorded::load_rules(tools.ledger, &all)?);
     let plan = Plan { row, profile: &profile, shape: &shape, rules, rule_set, spooled: None };
     let Some(mut original) = Original::kept(tools, row, &profile, &shape)? else { return Ok(Replayed::OriginalGone) };
-    let surveyed = original.survey().map_err(|error| IngestError::original(&row.name, &error))?;
+    let surveyed =
+        original.survey(&row.name, tools.watch.survey).map_err(|error| IngestError::original(&row.name, &error))?;
     let rejected: BTreeSet<u64> = tools.ledger.rejected_ordinals(row.id)?;
     if surveyed.survey.counts.rejected < rejected.len() as u64 {
         original.late.push(rejected.clone());

@@ -35,6 +35,9 @@ impl Session<'_> {
         if !listing.others.is_empty() {
             info!(count = listing.others.len(), "files at the site do not match site.files and are left alone");
         }
+        if !self.tools.is_dry() {
+            self.tools.ledger.note_strangers(&listing.others, (self.tools.clock)())?;
+        }
         let mut fresh = Vec::new();
         for file in listing.exports.clone() {
             if self.tools.ledger.sighted(sighting(&file))?.is_none() {
@@ -61,7 +64,7 @@ impl Session<'_> {
             let seconds = self.tools.config.site.settle.as_secs();
             info!(files = fresh.len(), seconds, "waiting until the new files stand still (site.settle)");
         }
-        let (ready, growing) = site.settled(fresh)?;
+        let (ready, growing) = site.settled(fresh, self.tools.watch.settle)?;
         let names: Vec<&str> = growing.iter().map(|file| file.name.as_str()).collect();
         let mut trouble = (!names.is_empty()).then(|| IngestError::Growing(names.join(", ")));
         let mut fetched = Vec::new();

@@ -20,6 +20,7 @@ mod schema;
 mod scratch;
 mod shapes;
 mod state;
+mod supervision;
 mod versions;
 
 use std::path::{Path, PathBuf};
@@ -35,11 +36,12 @@ pub use held::{HeldExport, HeldFile, HeldItem, HeldPerson, HeldRecord};
 pub use measures::{Counted, LastRun, Measures};
 pub use people::Seen;
 pub use questions::{FileReport, RunReport, UnplacedPerson};
-pub use runs::{Outcome, RunId, invoked_by};
+pub use runs::{Outcome, RunId, RunTrouble, invoked_by};
 pub use scratch::{Arrival, Scratch, Verdict};
 pub use shapes::{RuleSetId, StoredRules};
 pub use state::StateNow;
-pub use versions::{Change, Rejection, Version};
+pub use supervision::PastRun;
+pub use versions::{CONFIGURATION, Change, Rejection, Version};
 
 use crate::durable::{self, Disk, PathError};
 
@@ -155,6 +157,14 @@ impl Ledger {
         let found = read();
         transaction.finish()?;
         found
+    }
+
+    /// Waits no longer than this for somebody else's transaction, in place of the half minute that suits a run.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be used.
+    pub fn wait_at_most(&self, wait: std::time::Duration) -> Result<(), LedgerError> {
+        Ok(self.connection.busy_timeout(wait)?)
     }
 
     /// Where downloads in flight lie.

@@ -39,6 +39,31 @@ impl Outcome {
     }
 }
 
+/// Why a run did not bring what it should have, for those reasons that are treated differently.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunTrouble {
+    /// The site refused the login.
+    Login,
+    /// The site could not be reached.
+    Unreachable,
+    /// It went well, but the export that was looked for was not there.
+    NoExport,
+    /// Someone stopped it.
+    Stopped,
+}
+
+impl RunTrouble {
+    /// The word in `runs.trouble`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Login => "login",
+            Self::Unreachable => "unreachable",
+            Self::NoExport => "no_export",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 impl Ledger {
     /// Records that a run begins; `at_site` if it asks the site, and not a person's files alone. Its name is its time, so that names sort; a second one within a second gets a number.
     ///
@@ -50,19 +75,23 @@ impl Ledger {
             "UPDATE runs SET finished = ?1, outcome = 'failed', error = 'the run was interrupted' WHERE finished IS NULL",
             [now.as_second()],
         )?;
-        let stem = now.strftime("%Y%m%dT%H%M%SZ").to_string();
-        let taken: i64 = self.connection.query_row(
-            "SELECT count(*) FROM runs WHERE name = ?1 OR name GLOB ?1 || '-*'",
-            [&stem],
-            |row| row.get(0),
-        )?;
-        let name = if taken == 0 { stem } else { format!("{stem}-{}", taken + 1) };
+        let name = self.free_run_name(now)?;
         self.connection.execute(
             "INSERT INTO runs (name, verb, at_site, firm_code, started, program, invoked_by)
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             params![name, verb, at_site, firm_code, now.as_second(), crate::VERSION, invoked_by()],
         )?;
         Ok(RunId(self.connection.last_insert_rowid()))
+    }
+
+    pub(super) fn free_run_name(&self, now: Timestamp) -> Result<String, LedgerError> {
+        let stem = now.strftime("%Y%m%dT%H%M%SZ").to_string();
+        let taken: i64 = self.connection.query_row(
+            "SELECT count(*) FROM runs WHERE name = ?1 OR name GLOB ?1 || '-*'",
+            [&stem],
+            |row| row.get(0),
+        )?;
+        Ok(if taken == 0 { stem } else { format!("{stem}-{}", taken + 1) })
     }
 
     /// Records how a run ended.
@@ -74,11 +103,12 @@ impl Ledger {
         run: RunId,
         outcome: Outcome,
         error: Option<&str>,
+        trouble: Option<RunTrouble>,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         self.connection.execute(
-            "UPDATE runs SET finished = ?2, outcome = ?3, error = ?4 WHERE id = ?1",
-            params![run.0, now.as_second(), outcome.as_str(), error],
+            "UPDATE runs SET finished = ?2, outcome = ?3, error = ?4, trouble = ?5 WHERE id = ?1",
+            params![run.0, now.as_second(), outcome.as_str(), error, trouble.map(RunTrouble::as_str)],
         )?;
         Ok(())
     }

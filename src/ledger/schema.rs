@@ -201,7 +201,8 @@ CREATE TABLE run_files (
 ///   about it without its original. Items of one room lack the same people: those are in `circles`, once.
 /// - `dismissals` are a person's decision that something held needs nothing more; nothing of it is forgotten.
 /// - `unresolved` are those of `unplaced` who are ours and still to be asked about: not all of their items were dismissed.
-/// - `runs.trouble` says what kind of failure a run ended with, for those that are treated differently.
+/// - `runs.trouble` says why a run did not bring what it should have, for those reasons that are treated differently:
+///   `login`, `unreachable`, `stopped`, and `no_export` of one that went well and did not find what it looked for.
 /// - `certificates` are those of our PGP keys as the last run saw them: the daemon holds no key, and still warns of expiry.
 /// - `unplaced_ours`: how many of ours lack a mailbox is asked every few seconds, and externals are counted nowhere.
 /// - `people` is everybody whom exports named, with the mailbox found and when they were seen first and last: who is

@@ -43,6 +43,9 @@ pub struct Version {
     pub change: Change,
 }
 
+/// The kind of a rejection that is the configuration's.
+pub const CONFIGURATION: &str = "configuration";
+
 /// Operators' files that did not count, or do not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Rejection {
@@ -148,6 +151,14 @@ impl Ledger {
             Ok(Rejection { since: timestamp(since), errors, kind })
         };
         rows.map(|row| read(row?)).collect()
+    }
+
+    /// The configuration's rejection, until a good one came into force.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn configuration_rejection(&self) -> Result<Option<Rejection>, LedgerError> {
+        Ok(self.open_rejections()?.into_iter().find(|rejection| rejection.kind == CONFIGURATION))
     }
 
     /// Forgets what was wrong with files that were mended before a time.

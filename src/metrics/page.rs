@@ -58,7 +58,9 @@ fn in_flight(registry: &mut Registry, working: bool, run: Option<&InFlight>) {
     let progress = Family::<Labels, Gauge<f64, AtomicU64>>::default();
     if let Some(run) = run {
         let step = match run.step {
+            Step::Settle => "settle",
             Step::Download => "download",
+            Step::Survey => "survey",
             Step::Staging => "staging",
         };
         progress.get_or_create(&vec![("step", step.to_owned())]).set(share(run.done, run.total));

@@ -84,7 +84,7 @@ impl Archive {
     }
 
     fn run(&self, options: &Options, work: impl FnOnce(&Job<'_>) -> Result<Finished, ingest::IngestError>) -> Finished {
-        let (watch, stop) = (Watch { download: &(), staging: &() }, AtomicBool::new(false));
+        let (watch, stop) = (Watch { settle: &(), download: &(), survey: &(), staging: &() }, AtomicBool::new(false));
         let job =
             Job { config: &self.config, inputs: &self.inputs, options, watch, stop: &stop, clock: Timestamp::now };
         let finished = work(&job).unwrap();

@@ -8,6 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
 use super::firm::Firm;
 use super::planted;
 
@@ -25,19 +29,27 @@ impl Daemon {
         Self::start_with(firm, &[])
     }
 
-    /// The same, with further arguments.
+    /// The same with further arguments of `run`.
     pub fn start_with(firm: &Firm, arguments: &[&str]) -> Self {
-        let path = firm.path("notify");
-        let _ = fs::remove_file(&path);
-        let socket = UnixDatagram::bind(&path).unwrap();
-        let log = firm.path("daemon.log");
-        let mut command = firm.command(&[&["run"], arguments].concat());
-        command.env("NOTIFY_SOCKET", &path).stdin(Stdio::null()).stdout(Stdio::null());
-        let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        let heard = Arc::clone(&said);
+        let socket = bind(firm);
+        let daemon = Self::spawn(firm, arguments);
+        let heard = Arc::clone(&daemon.said);
         thread::spawn(move || listen(&socket, &heard));
-        Self { child, said, log, state: firm.path("state") }
+        daemon
+    }
+
+    /// The same with a service manager that does not read what it is told.
+    pub fn start_unheard(firm: &Firm) -> (Self, UnixDatagram) {
+        let socket = bind(firm);
+        (Self::spawn(firm, &[]), socket)
+    }
+
+    fn spawn(firm: &Firm, arguments: &[&str]) -> Self {
+        let log = firm.path("daemon.log");
+        let mut command = firm.command(&["run"]);
+        command.args(arguments).env("NOTIFY_SOCKET", firm.path("notify")).stdin(Stdio::null()).stdout(Stdio::null());
+        let child = command.stderr(File::create(&log).unwrap()).spawn().unwrap();
+        Self { child, said: Arc::default(), log, state: firm.path("state") }
     }
 
     /// What it told systemd so far, each assignment by itself.
@@ -84,6 +96,18 @@ impl Daemon {
         self.child.try_wait().unwrap().is_none()
     }
 
+    /// Sends it a signal, as `kill -NAME` names it.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
+        assert!(status.success());
+    }
+
+    /// The processes that it started and that are there still.
+    pub fn children(&self) -> Vec<String> {
+        let found = Command::new("pgrep").args(["-P", &self.child.id().to_string()]).output().unwrap();
+        String::from_utf8(found.stdout).unwrap().lines().map(str::to_owned).collect()
+    }
+
     /// SIGTERM to its child as well, as systemd sends it with `KillMode=control-group`: the child gets two.
     pub fn stop_all(&mut self) -> (i32, Duration) {
         let parent = self.child.id().to_string();
@@ -114,6 +138,12 @@ impl Drop for Daemon {
     }
 }
 
+fn bind(firm: &Firm) -> UnixDatagram {
+    let path = firm.path("notify");
+    let _ = fs::remove_file(&path);
+    UnixDatagram::bind(&path).unwrap()
+}
+
 /// As systemd does, at once: whoever reports to a socket that nobody reads waits in the end. Ends with the test.
 fn listen(socket: &UnixDatagram, heard: &Mutex<Vec<String>>) {
     let mut message = [0; 4096];
@@ -121,6 +151,18 @@ fn listen(socket: &UnixDatagram, heard: &Mutex<Vec<String>>) {
         let text = std::str::from_utf8(&message[..length]).unwrap();
         heard.lock().unwrap().extend(text.lines().map(str::to_owned));
     }
+}
+
+/// A schedule whose slot was between two and three hours ago and whose deadline is as far ahead, whatever time it is: in a
+/// zone where it is noon.
+pub fn around_now() -> (String, Date) {
+    let hour = i64::from(Timestamp::now().to_zoned(TimeZone::UTC).hour());
+    // POSIX counts westward.
+    let zone = format!("Etc/GMT{:+}", hour - 12);
+    let today = Timestamp::now().in_tz(&zone).unwrap().date();
+    let schedule =
+        format!("[schedule]\nat = \"10:00\"\ndeadline = \"15:00\"\ndays = \"daily\"\ntime_zone = \"{zone}\"\n");
+    (schedule, today)
 }
 
 /// Longer than anything here takes on a machine that is busy with other tests.

@@ -34,6 +34,24 @@ impl SiteError {
         self.trouble.is_final()
     }
 
+    /// Whether the site was asked to let us in, and did not.
+    pub fn is_refused_login(&self) -> bool {
+        matches!(self.trouble, Trouble::Login { .. })
+    }
+
+    /// Whether there was no connection, or it broke.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(
+            self.trouble,
+            Trouble::Resolve(_)
+                | Trouble::SourceAddress { .. }
+                | Trouble::Connect(_)
+                | Trouble::Deadline { .. }
+                | Trouble::Slow { .. }
+                | Trouble::Lost { .. }
+        )
+    }
+
     /// Whether it concerns one file only, so that the others of this run can go on.
     pub fn is_about_one_file(&self) -> bool {
         self.trouble.is_about_one_file()

@@ -91,7 +91,9 @@ fn a_faulty_profile_is_refused_with_its_line() {
             "\"I\" is named twice",
         ),
     ];
-    for (text, line, reason) in table {
+    let no_day = event("").replace("[conversation]", "[header]\nfile_date = '%Y'\n[conversation]");
+    let reason = "file_date must say year, month and day";
+    for (text, line, reason) in table.into_iter().chain([(no_day, Some(3), reason)]) {
         let error = Profile::parse("p", &text).unwrap_err();
         assert_eq!(error.line, line, "{text}\n{error}");
         assert!(error.reason.starts_with(reason), "{error}");
