@@ -8,6 +8,7 @@ use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
@@ -225,7 +226,16 @@ fn open_file(folder: &Folder, name: &str) -> io::Result<OwnedFd> {
 /// # Errors
 /// `AlreadyExists` if the name is taken; else what the system says.
 pub fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), PathError> {
-    write_durably(path, mode, bytes, FileSystem::rename_new)
+    write_durably(path, mode, None, bytes, FileSystem::rename_new)
+}
+
+/// As [`write_new`], for somebody: only root can give files away, from others it is theirs.
+///
+/// # Errors
+/// As [`write_new`].
+pub fn write_new_for(path: &Path, mode: u32, owner: Option<Owner>, bytes: &[u8]) -> Result<(), PathError> {
+    let owner = owner.filter(|_| rustix::process::geteuid().is_root());
+    write_durably(path, mode, owner, bytes, FileSystem::rename_new)
 }
 
 /// Writes a single file so that after a crash its old content stands there or the new one, never a mixture.
@@ -233,12 +243,50 @@ pub fn write_new(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), PathError> 
 /// # Errors
 /// What the system says.
 pub fn replace(path: &Path, mode: u32, bytes: &[u8]) -> Result<(), PathError> {
-    write_durably(path, mode, bytes, FileSystem::rename_over)
+    write_durably(path, mode, None, bytes, FileSystem::rename_over)
+}
+
+/// As [`replace`], for a file that a person made: its mode and its owner stay, and a link to it stays one.
+///
+/// # Errors
+/// What the system says, `EPERM` where the owner could not stay; then the old content stands.
+pub fn replace_content(path: &Path, bytes: &[u8]) -> Result<(), PathError> {
+    let path = path.canonicalize().at(path)?;
+    let mode = path.metadata().at(&path)?.mode() & 0o7777;
+    let owner = Owner::of(&path).at(&path)?;
+    write_durably(&path, mode, Some(owner), bytes, FileSystem::rename_over)
+}
+
+/// Whom a file belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    user: u32,
+    group: u32,
+}
+
+impl Owner {
+    /// That of the file, links followed.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let found = path.metadata()?;
+        Ok(Self { user: found.uid(), group: found.gid() })
+    }
+
+    fn give(self, folder: &Folder, name: &str) -> io::Result<()> {
+        let now = fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        if (now.st_uid, now.st_gid) == (self.user, self.group) {
+            return Ok(());
+        }
+        let (user, group) = (fs::Uid::from_raw(self.user), fs::Gid::from_raw(self.group));
+        Ok(fs::chownat(folder, name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW)?)
+    }
 }
 
 type Rename = fn(&Disk, &Folder, &str, &Folder, &str) -> io::Result<()>;
 
-fn write_durably(path: &Path, mode: u32, bytes: &[u8], rename: Rename) -> Result<(), PathError> {
+fn write_durably(path: &Path, mode: u32, owner: Option<Owner>, bytes: &[u8], rename: Rename) -> Result<(), PathError> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename)).at(path)?;
@@ -247,6 +295,7 @@ fn write_durably(path: &Path, mode: u32, bytes: &[u8], rename: Rename) -> Result
     let written = Disk
         .unlink(&folder, &hidden)
         .and_then(|()| Disk.write_new(&folder, &hidden, mode, bytes))
+        .and_then(|()| owner.map_or(Ok(()), |owner| owner.give(&folder, &hidden)))
         .and_then(|()| Disk.sync_file(&folder, &hidden))
         .and_then(|()| rename(&Disk, &folder, &hidden, &folder, name))
         .and_then(|()| Disk.sync_folder(&folder));
@@ -274,6 +323,20 @@ mod tests {
         replace(&path, 0o640, b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left behind");
+    }
+
+    #[test]
+    fn new_content_keeps_mode_and_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, link) = (dir.path().join("real"), dir.path().join("link"));
+        write_new(&path, 0o640, b"one").unwrap();
+        std::os::unix::fs::symlink("real", &link).unwrap();
+        replace_content(&link, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o640);
+        assert!(link.symlink_metadata().unwrap().is_symlink());
+        assert!(replace_content(&dir.path().join("none"), b"").is_err());
+        assert!(!dir.path().join("none").exists());
     }
 
     #[test]

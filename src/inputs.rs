@@ -4,6 +4,7 @@ mod force;
 mod found;
 mod rules;
 
+use std::io;
 use std::path::Path;
 
 use secrecy::ExposeSecret;
@@ -14,7 +15,7 @@ pub use self::force::{News, news, numbers, put_in_force};
 pub use self::found::{Found, Good, Kind, Read, Rejected, Shrinkage, find, kept_list, list_with_names};
 pub use self::rules::{RulesFrom, choose, from_stored, rules, rules_strictly, to_stored};
 use crate::config::{Config, Credential, CredentialError, ProfileSource};
-use crate::decrypt::{KeyError, SecretKeys, Signers};
+use crate::decrypt::{self, DecryptError, KeyError, SecretKeys, Signers};
 use crate::download::sftp::Secrets;
 use crate::durable::{AtPath, PathError};
 use crate::export::profile::{Profile, ProfileError, builtin_names};
@@ -89,8 +90,10 @@ pub enum InputError {
 /// Keys and profile.
 #[derive(Debug)]
 pub struct Inputs {
-    /// Our secret keys.
+    /// Our secret keys that are in use: for exports that are taken up.
     pub keys: SecretKeys,
+    /// Those and the retired ones: for originals that were taken while these were in use.
+    pub archive_keys: SecretKeys,
     /// Who must have signed, if anyone.
     pub signers: Option<Signers>,
     /// How the exports are written.
@@ -104,14 +107,27 @@ impl Inputs {
     /// The first that cannot be used.
     pub fn read(config: &Config) -> Result<Self, InputError> {
         let keys = secrets(&config.keys.pgp)?;
+        let retired = secrets(&config.keys.retired)?;
         let passphrases = secrets(&config.keys.passphrases)?;
         let passphrases: Vec<&[u8]> = passphrases.iter().map(|(_, bytes)| without_line_end(bytes)).collect();
         let signers = secrets(&config.keys.signers)?;
+        let keys = SecretKeys::parse(&keys, &passphrases)?;
         Ok(Self {
-            keys: SecretKeys::parse(&keys, &passphrases)?,
+            archive_keys: keys.with(SecretKeys::parse(&retired, &passphrases)?),
+            keys,
             signers: (!signers.is_empty()).then(|| Signers::parse(&signers)).transpose()?,
             profile: profile(&config.export.profile)?,
         })
+    }
+
+    /// The better reason for a new export that none of the keys in use opens, if a retired one would: its sender was not
+    /// told of the change, or has not made it.
+    pub fn retired_key_of(&self, ciphertext: impl io::Read, refusal: &DecryptError) -> Option<DecryptError> {
+        if !matches!(refusal, DecryptError::NotForUs { .. }) {
+            return None;
+        }
+        let fingerprint = decrypt::can_open(ciphertext, &self.archive_keys).ok()?;
+        Some(DecryptError::Retired { fingerprint })
     }
 }
 

@@ -94,6 +94,20 @@ fn new_keys_are_what_ssh_keygen_and_gpg_take() {
     round_trip(&gpg, "ACME", &home.key("pgp-key").secret, &[]);
 }
 
+/// A sender's program compresses as it is set up, and must not be told that we might not read it.
+#[test]
+fn gpg_finds_its_compression_among_our_preferences() {
+    let home = Home::new();
+    home.init(false).unwrap();
+    let gpg = Gpg::new();
+    gpg.import(&home.key("pgp-key").secret);
+    for algorithm in ["zlib", "bzip2", "zip"] {
+        let how = ["--compress-algo", algorithm, "--encrypt", "-r", "ACME"];
+        let said = String::from_utf8(gpg.try_run(&how, b"chat").stderr).unwrap();
+        assert!(!said.contains("preferences"), "{said}");
+    }
+}
+
 /// A held file's reason names key ids; an operator compares them with `keys show`.
 #[test]
 fn the_key_id_that_a_message_names_is_shown() {
@@ -194,6 +208,21 @@ fn what_is_no_key_is_named() {
     assert!(show(&[], &[home.key("ssh-key")], NO_PASSPHRASE).is_err());
 }
 
+/// What a firm has to know of ICE before the first export can be taken.
+const QUESTIONS: [&str; 11] = [
+    "host key",
+    "format of the exports",
+    "a sample",
+    "how the files are named",
+    "time zone",
+    "how long files stay",
+    "a day without chats",
+    "attachments",
+    "maintenance window",
+    "issued again",
+    "announce new host keys",
+];
+
 /// Two key pairs, the newer first, handed out to `folder`.
 fn hand_out(home: &Home, folder: &Path) -> Exported {
     let (ssh, pgp) = (["ssh-key", "old-ssh-key"], ["pgp-key", "old-pgp-key"]);
@@ -221,8 +250,7 @@ fn the_hand_outs_are_what_gpg_and_sshd_take_and_hold_no_secret() {
     let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap();
 
     assert_eq!(read("egress-ip.txt"), "203.0.113.7\n2001:db8::7\n");
-    let public = [ssh_keygen(&["-y"], &home.path("ssh-key")), ssh_keygen(&["-y"], &old.0)].concat();
-    assert_eq!(read("ssh-public-key.pub"), public);
+    assert_eq!(read("ssh-public-key.pub"), ssh_keygen(&["-y"], &home.path("ssh-key")));
     ssh_keygen(&["-l"], &folder.join("ssh-public-key.pub"));
 
     let shown = show(&[home.key("ssh-key")], &[home.key("pgp-key"), home.key("old-pgp-key")], NO_PASSPHRASE).unwrap();
@@ -231,16 +259,16 @@ fn the_hand_outs_are_what_gpg_and_sshd_take_and_hold_no_secret() {
     let first = fs::read(folder.join("pgp-public-key.asc")).unwrap();
     assert!(gpg.run(&["--with-colons", "--show-keys"], &first).starts_with(b"pub:"));
     assert!(gpg.run(&["--list-secret-keys"], b"").is_empty());
-    for (key, name) in shown.pgp.iter().zip(["pgp-key", "old-pgp-key"]) {
-        round_trip(&gpg, &key.fingerprint, &home.key(name).secret, &[]);
-    }
+    round_trip(&gpg, &shown.pgp[0].fingerprint, &home.key("pgp-key").secret, &[]);
+    let listing = String::from_utf8(gpg.run(&["--with-colons", "--list-keys"], b"")).unwrap();
+    assert_eq!(listing.matches("pub:").count(), 1, "only the newest is handed out: {listing}");
 
     let letter = read("README.txt");
-    for needed in ["ACME", "203.0.113.7", &shown.ssh[0].fingerprint, &shown.pgp[0].fingerprint, "host key", "time zone"]
-    {
+    let (ssh, pgp) = (&shown.ssh[0].fingerprint, &shown.pgp[0].fingerprint);
+    for needed in ["ACME", "203.0.113.7", "2001:db8::7", ssh, pgp].into_iter().chain(QUESTIONS) {
         assert!(letter.contains(needed), "{needed} is not in the letter:\n{letter}");
     }
-    assert!(letter.find(&shown.pgp[0].fingerprint) < letter.find(&shown.pgp[1].fingerprint));
+    assert!(letter.contains(&format!("in place of\n    {}\n", shown.pgp[1].fingerprint)), "{letter}");
     assert!(letter.lines().all(|line| line.len() <= 120), "{letter}");
     for name in names {
         assert_eq!(mode(&folder.join(name)), 0o644);

@@ -1,15 +1,20 @@
-//! `keys`: make, show and hand out the SSH and PGP keys (contract 3).
+//! `keys`: make, show, hand out, replace and prolong the SSH and PGP keys (contract 3).
+
+mod extend;
+mod rotate;
+mod show;
 
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
+use jiff::civil::Date;
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 
 use super::{Failure, output};
 use crate::config::{Credential, KeysConfig};
 use crate::exit_code::ExitCode;
-use crate::keys::{self, HandOut, KeyFile, KeyPaths, Made, Protection, Shown};
+use crate::keys::{self, HandOut, KeyFile, KeyPaths, Made};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -23,7 +28,7 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Fingerprints, creation and expiry
+    /// Fingerprints, creation and expiry of the keys in use, the retired ones, and those that nothing names
     Show {
         /// Print them as JSON
         #[arg(long)]
@@ -38,14 +43,77 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Make new keys beside the present ones and name them first in the configuration
+    ///
+    /// Old and new keys are in use together until `keys retire`. Nothing is overwritten, and the configuration keeps its
+    /// remarks and its layout.
+    Rotate {
+        /// A new SSH key alone
+        #[arg(long)]
+        ssh: bool,
+
+        /// A new PGP key alone
+        #[arg(long)]
+        pgp: bool,
+
+        /// RSA-4096 for SSH; without it the new key is RSA only if the present one is
+        #[arg(long)]
+        rsa: bool,
+
+        /// Print what was made as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take a key out of use, when ICE uses the new one
+    ///
+    /// An SSH key's name leaves keys.ssh. A PGP key's name moves from keys.pgp to keys.retired: it still opens the
+    /// originals that are kept, and no new export. No file is deleted.
+    Retire {
+        /// The key, as the configuration names it; `keys show` lists them
+        name: String,
+
+        /// Print what is in use afterwards as JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Move the end of the PGP certificate, and write the hand-outs once more
+    Extend {
+        /// So many years from today
+        #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(i16).range(1..=30))]
+        years: i16,
+
+        /// To the end of this day, in UTC
+        #[arg(long, value_name = "DATE", conflicts_with = "years")]
+        until: Option<Date>,
+
+        /// The key, as the configuration names it; the newest by default
+        #[arg(long, value_name = "NAME")]
+        key: Option<String>,
+
+        /// Where to write the hand-outs; made if it is missing
+        dir: PathBuf,
+
+        /// Print what was done as JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub(super) fn keys(config: &Path, verb: &Verb) -> Result<ExitCode, Failure> {
     let config = KeysConfig::load(config)?;
     match verb {
         Verb::Init { rsa, json } => init(&config, *rsa, *json),
-        Verb::Show { json } => show(&config, *json),
+        Verb::Show { json } => show::show(&config, *json),
         Verb::Export { dir, json } => export(&config, dir, *json),
+        Verb::Rotate { ssh, pgp, rsa, json } => {
+            let (ssh, pgp) = if *ssh || *pgp { (*ssh, *pgp) } else { (true, true) };
+            rotate::rotate(&config, rotate::Wanted { ssh, pgp, rsa: *rsa }, *json)
+        }
+        Verb::Retire { name, json } => rotate::retire(&config, name, *json),
+        Verb::Extend { years, until, key, dir, json } => {
+            let until = extend::end(*years, *until)?;
+            extend::extend(&config, key.as_deref(), until, dir, *json)
+        }
     }?;
     Ok(ExitCode::Complete)
 }
@@ -72,7 +140,9 @@ fn init(config: &KeysConfig, rsa: bool, json: bool) -> Result<(), Failure> {
         output::print(&format!("{kind} key: {what}: {}", path.display()))?;
     }
     if rsa && ssh_made == Made::Kept {
-        output::complain("--rsa made no key, for one stands there; to have both, name a new one first in keys.ssh");
+        output::complain(
+            "--rsa made no key, for one stands there; icechatd keys rotate --ssh --rsa makes one beside it",
+        );
     }
     output::print("next: icechatd keys export DIR writes what ICE needs; keep a copy of the PGP key in a safe")
 }
@@ -92,8 +162,12 @@ fn secrets(config: &KeysConfig) -> Result<Secrets, Failure> {
     Ok(Secrets {
         ssh: config.keys.ssh.iter().map(key_file).collect::<Result<_, _>>()?,
         pgp: config.keys.pgp.iter().map(key_file).collect::<Result<_, _>>()?,
-        passphrases: config.keys.passphrases.iter().map(bytes).collect::<Result<_, _>>()?,
+        passphrases: passphrases(config)?,
     })
+}
+
+fn passphrases(config: &KeysConfig) -> Result<Vec<Zeroizing<Vec<u8>>>, Failure> {
+    config.keys.passphrases.iter().map(bytes).collect()
 }
 
 fn key_file(credential: &Credential) -> Result<KeyFile, Failure> {
@@ -105,16 +179,20 @@ fn bytes(credential: &Credential) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(Zeroizing::new(credential.read()?.expose_secret().to_vec()))
 }
 
-fn show(config: &KeysConfig, json: bool) -> Result<(), Failure> {
-    let secrets = secrets(config)?;
-    let shown = keys::show(&secrets.ssh, &secrets.pgp, &secrets.passphrases)?;
+fn export(config: &KeysConfig, dir: &Path, json: bool) -> Result<(), Failure> {
+    let exported = hand_out(config, dir)?;
     if json {
-        return output::print_json(&serde_json::to_value(&shown).unwrap_or_default());
+        let facts = serde_json::json!({"directory": dir, "files": exported.files, "missing": exported.missing});
+        return output::print_json(&facts);
     }
-    output::print(&text(&shown))
+    for file in &exported.files {
+        output::print(&file.display().to_string())?;
+    }
+    output::print("send these to ICE; README.txt has the words. None of them is secret.")
 }
 
-fn export(config: &KeysConfig, dir: &Path, json: bool) -> Result<(), Failure> {
+/// Writes the hand-outs, and says what is missing in them.
+fn hand_out(config: &KeysConfig, dir: &Path) -> Result<keys::Exported, Failure> {
     let secrets = secrets(config)?;
     let hand_out = HandOut {
         firm_code: config.firm_code.as_deref(),
@@ -123,44 +201,11 @@ fn export(config: &KeysConfig, dir: &Path, json: bool) -> Result<(), Failure> {
         pgp: &secrets.pgp,
     };
     let exported = keys::export(dir, hand_out, &secrets.passphrases)?;
-    if json {
-        let facts = serde_json::json!({"directory": dir, "files": exported.files, "missing": exported.missing});
-        return output::print_json(&facts);
-    }
-    for file in &exported.files {
-        output::print(&file.display().to_string())?;
-    }
     for key in &exported.missing {
         output::complain(&format!("{key} is not set: README.txt has a gap there; set it and export again"));
     }
-    output::print("send these to ICE; README.txt has the words. None of them is secret.")
-}
-
-fn text(shown: &Shown) -> String {
-    let mut lines = Vec::new();
-    for key in &shown.ssh {
-        lines.push(format!("ssh  {}  {}  {}", key.algorithm, key.fingerprint, key.file.display()));
-        lines.push(format!("     {}{}", key.public_line, protected(key.protection)));
+    if exported.others {
+        output::complain(&format!("{} holds other files too; send ICE only those named here", dir.display()));
     }
-    for key in &shown.pgp {
-        let expires = key.expires.map_or_else(|| "never".to_owned(), |expires| expires.to_string());
-        let revoked = if key.revoked { "; REVOKED" } else { "" };
-        lines.push(format!("pgp  {}  {}  {}", key.algorithm, key.fingerprint, key.file.display()));
-        lines.push(format!("     decrypts what is encrypted to {}", key.decrypts.join(", ")));
-        lines.push(format!(
-            "     {}; made {}; expires {expires}{revoked}{}",
-            key.user_id.as_deref().unwrap_or("no user id"),
-            key.created,
-            protected(key.protection)
-        ));
-    }
-    lines.join("\n")
-}
-
-fn protected(protection: Protection) -> &'static str {
-    match protection {
-        Protection::None => "",
-        Protection::Opened => "; opened with a passphrase of keys.passphrases",
-        Protection::Locked => "; LOCKED: no passphrase of keys.passphrases fits",
-    }
+    Ok(exported)
 }

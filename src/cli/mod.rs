@@ -67,7 +67,7 @@ enum Verb {
     Ingest(ingest::Arguments),
     /// Check everything a run needs: configuration, keys, host key, login, staging, mapping
     Check(check::Arguments),
-    /// Make, show and hand out the SSH and PGP keys
+    /// Make, show, hand out, rotate and prolong the SSH and PGP keys
     #[command(subcommand)]
     Keys(keys::Verb),
     /// Validate mapping files, list who is missing, show and confirm what is in force
@@ -141,6 +141,7 @@ macro_rules! plainly_failed {
 
 plainly_failed!(
     crate::config::CredentialError,
+    crate::config::EditError,
     crate::download::sftp::SiteError,
     crate::durable::PathError,
     crate::inputs::InputError,

@@ -98,6 +98,18 @@ impl Credential {
         Self { key, name: name.to_owned(), secrecy, systemd, own: places.beside.join(name) }
     }
 
+    /// Another credential, in the same place.
+    #[must_use]
+    pub fn renamed(&self, name: &str) -> Self {
+        let at = |path: &PathBuf| path.with_file_name(Path::new(name).file_name().unwrap_or(name.as_ref()));
+        Self { name: name.to_owned(), systemd: self.systemd.as_ref().map(at), own: at(&self.own), ..self.clone() }
+    }
+
+    /// Whether it comes from systemd, which guards it and lets nobody write to it.
+    pub fn is_from_systemd(&self) -> bool {
+        self.systemd.is_some() && self.path() == self.systemd.as_deref()
+    }
+
     /// As the configuration names it.
     pub fn name(&self) -> &str {
         &self.name

@@ -45,8 +45,12 @@ impl KeysConfig {
     /// # Errors
     /// The first thing that is wrong; an unknown key anywhere is.
     pub fn load(file: &Path) -> Result<Self, ConfigError> {
-        let text = read(file, LEAST_FOR_KEYS)?;
-        let document = Document::parse(file, &text)?;
+        Self::of_text(file, &read(file, LEAST_FOR_KEYS)?)
+    }
+
+    /// The same from a text that stands, or is to stand, in that file.
+    pub(super) fn of_text(file: &Path, text: &str) -> Result<Self, ConfigError> {
+        let document = Document::parse(file, text)?;
         let site = document.section("site");
         Ok(Self {
             file: absolute(file),

@@ -3,6 +3,7 @@
 
 mod credential;
 mod document;
+mod edit;
 mod folder;
 mod load;
 mod telling;
@@ -20,6 +21,7 @@ use jiff::tz::TimeZone;
 
 pub use credential::{Credential, CredentialError, Places, Secrecy};
 pub use document::ConfigError;
+pub use edit::{Change, EditError, KeyNames};
 pub use folder::{Stamp, is_mapping, read_folder, read_list};
 pub use text::{ConfigText, state_directory_of};
 

@@ -65,6 +65,7 @@ pub enum KeyError {
 type SecretKey = packet::Key<SecretParts, UnspecifiedRole>;
 
 /// A secret key with the certificate it belongs to.
+#[derive(Clone)]
 pub(super) struct Unlocked {
     pub(super) cert: Arc<Cert>,
     /// The credential it stands in.
@@ -127,6 +128,12 @@ impl SecretKeys {
             }
         }
         Ok(Self { keys: unlocked })
+    }
+
+    /// These and further ones, which are tried last.
+    #[must_use]
+    pub fn with(&self, more: Self) -> Self {
+        Self { keys: self.keys.iter().cloned().chain(more.keys).collect() }
     }
 
     /// The certificates' fingerprints, in the order of the credentials.

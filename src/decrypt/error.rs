@@ -43,6 +43,15 @@ pub enum DecryptError {
         /// Key ids, or what takes their place.
         recipients: String,
     },
+    /// Only a key that is out of use opens it.
+    #[error(
+        "encrypted to {fingerprint}, which is retired; send the sender the certificate of `keys export`, and to take \
+         this file move that key from keys.retired to keys.pgp"
+    )]
+    Retired {
+        /// The certificate's.
+        fingerprint: String,
+    },
     /// The integrity check failed.
     #[error("altered or damaged: the integrity check failed; fetch it again or ask the sender for it again")]
     Tampered(#[source] Cause),

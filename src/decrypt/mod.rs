@@ -167,6 +167,11 @@ pub fn can_open(ciphertext: impl Read, keys: &SecretKeys) -> Result<String, Decr
     Ok(Head::parse(&bytes)?.open(keys)?.cert.fingerprint().to_hex())
 }
 
+/// Whether a file that begins like this is an encrypted OpenPGP message, for whomever.
+pub fn is_message(beginning: &[u8]) -> bool {
+    matches!(Head::parse(beginning), Ok(_) | Err(DecryptError::Unprotected | DecryptError::Unsupported(_)))
+}
+
 /// Runs `consume` here and decryption on a thread of its own.
 fn overlap<R>(
     ciphertext: &File,

@@ -17,6 +17,8 @@ pub struct Listing {
     /// Everything else, escaped so that it can be logged: an unexpected name is worth a look, since an export under a
     /// new name would otherwise be missed.
     pub others: Vec<String>,
+    /// Those of the others that are regular files with a plain name, and could be looked at.
+    pub unmatched: Vec<RemoteFile>,
 }
 
 /// One entry of a folder, as the site says.
@@ -31,16 +33,21 @@ pub(super) struct Entry {
 impl Listing {
     /// Sorts entries into exports and others. A name that occurs twice counts once; the repetition is an other.
     pub(super) fn sort(entries: Vec<Entry>, patterns: &[Pattern]) -> Self {
-        let mut listing = Self { exports: Vec::new(), others: Vec::new() };
+        let mut listing = Self { exports: Vec::new(), others: Vec::new(), unmatched: Vec::new() };
         let mut seen = HashSet::new();
         for Entry { name, stands } in entries {
             if name == "." || name == ".." {
                 continue;
             }
-            let wanted = is_plain(&name) && patterns.iter().any(|pattern| pattern.matches(&name));
+            let wanted = patterns.iter().any(|pattern| pattern.matches(&name));
             match stands {
-                Some((size, mtime)) if wanted && seen.insert(name.clone()) => {
-                    listing.exports.push(RemoteFile { name, size, mtime });
+                Some((size, mtime)) if is_plain(&name) && seen.insert(name.clone()) => {
+                    if wanted {
+                        listing.exports.push(RemoteFile { name, size, mtime });
+                    } else {
+                        listing.others.push(escaped(&name));
+                        listing.unmatched.push(RemoteFile { name, size, mtime });
+                    }
                 }
                 _ => listing.others.push(escaped(&name)),
             }
@@ -100,6 +107,7 @@ mod tests {
         let names: Vec<_> = listing.exports.iter().map(|file| file.name.as_str()).collect();
         assert_eq!(names, ["c.asc", "a.pgp", "b.pgp"]);
         assert_eq!(listing.others, ["old.pgp", "readme"]);
+        assert_eq!(listing.unmatched, [RemoteFile { name: "readme".to_owned(), size: 4, mtime: 1 }]);
     }
 
     #[test]
@@ -116,7 +124,7 @@ mod tests {
             &long,
         ];
         let listing = Listing::sort(names.iter().map(|name| entry(name, 1, 1)).collect(), &patterns());
-        assert_eq!(listing.exports, []);
+        assert_eq!((listing.exports, listing.unmatched), (vec![], vec![]));
         assert_eq!(listing.others.len(), names.len());
         assert!(listing.others.iter().all(|name| !name.chars().any(|c| c.is_control() || reorders_text(c))));
     }

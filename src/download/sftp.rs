@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::error::Error;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,6 +28,7 @@ mod transfer;
 pub use error::{SiteError, Trouble};
 use login::Credentials;
 pub use login::Secrets;
+pub use session::Met;
 use session::{Address, Session};
 
 /// How long things may take. The defaults suit any line that can carry a day's export.
@@ -116,6 +118,21 @@ impl Site {
     pub fn offered_host_key(settings: &config::Site) -> Result<String, SiteError> {
         let address = Address::of(settings, Timeouts::default());
         runtime(&address)?.block_on(address.offered()).map_err(|trouble| SiteError::new(&address.name(), trouble))
+    }
+
+    /// The addresses that the host's name has. Nothing is connected.
+    ///
+    /// # Errors
+    /// Where it has none.
+    pub fn addresses(settings: &config::Site, timeouts: Timeouts) -> Result<Vec<SocketAddr>, SiteError> {
+        let address = Address::of(settings, timeouts);
+        let found = runtime(&address)?.block_on(address.resolve());
+        found.map_err(|trouble| SiteError::new(&address.name(), trouble))
+    }
+
+    /// Who answered, if anybody did whose key is pinned; whether or not the login went well.
+    pub fn met(&self) -> Option<Met> {
+        self.address.met()
     }
 
     /// What the site's folder holds now.

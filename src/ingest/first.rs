@@ -10,6 +10,7 @@ use super::shape::Shape;
 use super::stager::{Shaping, Stager, Wanted, Why};
 use super::{IngestError, Tools, contested};
 use crate::books::{Books, Counts};
+use crate::cause::chain;
 use crate::decrypt::SurveyError;
 use crate::export::fault::ExportError;
 use crate::export::profile::Profile;
@@ -49,7 +50,7 @@ pub(super) fn take(tools: &Tools<'_>, plan: &Plan<'_>) -> Result<Taken, IngestEr
             stage(tools, plan, &original, &surveyed).map(|report| Taken::Staged(Box::new(report)))
         }
         Err(error) => {
-            let reason = reason(&error);
+            let reason = reason(tools, &original, &error);
             if !tools.is_dry() {
                 let local = matches!(&error, SurveyError::Decrypt(error) if error.is_local());
                 let held = Held { reason: reason.clone(), local, under: tools.circumstances };
@@ -89,8 +90,13 @@ fn open<'a>(tools: &Tools<'a>, plan: &Plan<'a>) -> Result<Original<'a>, IngestEr
     Ok(Original { file, opener: tools.opener(), profile: plan.profile, limits, late })
 }
 
-fn reason(error: &SurveyError<ExportError>) -> String {
-    crate::cause::chain(error)
+fn reason(tools: &Tools<'_>, original: &Original<'_>, error: &SurveyError<ExportError>) -> String {
+    let retired = match error {
+        // Both passes read at places of their own, so the file still stands at its beginning.
+        SurveyError::Decrypt(refusal) => tools.inputs.retired_key_of(&original.file, refusal),
+        SurveyError::Content(_) => None,
+    };
+    retired.map_or_else(|| chain(error), |retired| chain(&retired))
 }
 
 /// The second pass and the commit. When it returns, the books balance and the ledger says what the disk holds.

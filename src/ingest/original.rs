@@ -65,7 +65,8 @@ pub(super) struct Original<'a> {
 
 impl<'a> Original<'a> {
     /// The kept original of a committed export, unless retention removed it. It was found authentic and within the limits
-    /// when it was taken, so no signer, no cap and no record limit of today stands in its way as long as it is the same.
+    /// when it was taken, so no signer, no cap and no record limit of today stands in its way as long as it is the same,
+    /// and keys that were retired since open it.
     pub(super) fn kept(
         tools: &Tools<'a>,
         row: &FileRow,
@@ -78,7 +79,7 @@ impl<'a> Original<'a> {
             return Err(IngestError::Original { name: row.name.clone(), reason });
         }
         let caps = Caps { max_plaintext: u64::MAX, max_ratio: u64::MAX };
-        let opener = Opener { signers: None, caps, ..tools.opener() };
+        let opener = Opener { keys: &tools.inputs.archive_keys, signers: None, caps };
         let (limits, late) = (shape.limits.for_reading(), shape.let_in.clone());
         Ok(Some(Self { file, opener, profile, limits, late }))
     }

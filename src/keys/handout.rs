@@ -1,10 +1,12 @@
 //! What an admin sends to ICE: public keys, the address we come from, and the words to go with them (contract 3).
 
 use std::fmt::Write;
+use std::fs;
+use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::durable::{self, Disk};
+use crate::durable::{self, AtPath, Disk};
 
 use super::{KeyFile, KeysError, PgpKey, Shown, SshKey, show};
 
@@ -15,9 +17,9 @@ pub struct HandOut<'a> {
     pub firm_code: Option<&'a str>,
     /// `site.egress_ip`.
     pub egress_ip: &'a [IpAddr],
-    /// The active SSH keys.
+    /// The SSH keys in use, newest first: the first is handed out, the others are what it replaces.
     pub ssh: &'a [KeyFile],
-    /// The active OpenPGP keys, newest first.
+    /// The OpenPGP keys in use, newest first, likewise.
     pub pgp: &'a [KeyFile],
 }
 
@@ -28,29 +30,58 @@ pub struct Exported {
     pub files: Vec<PathBuf>,
     /// Settings that are empty; the letter has a gap where they belong.
     pub missing: Vec<&'static str>,
+    /// Whether the folder holds anything else, which is not to be sent.
+    pub others: bool,
 }
 
-/// Writes the hand-outs of contract 3 into `folder`, which is made where it is missing; earlier ones are replaced. All
-/// of it is public. No passphrase is needed, except for SSH keys in a format that hides its public part.
+/// The hand-outs, as contract 3 names them.
+const FILES: [&str; 4] = ["ssh-public-key.pub", "pgp-public-key.asc", "egress-ip.txt", "README.txt"];
+
+/// What the letter begins with, by which it is known again.
+const SALUTATION: &str = "To ICE Chat support: ";
+
+/// Writes the hand-outs of contract 3 into `folder`, which is made where it is missing; earlier ones are replaced. Of
+/// each kind it is the newest key. All of it is public. No passphrase is needed, except for SSH keys in a format that hides its public part.
 ///
 /// # Errors
-/// Where a key cannot be read or a file not be written.
+/// Where a key cannot be read, a file not be written, or a `README.txt` of somebody else stands there.
 pub fn export(folder: &Path, hand_out: HandOut<'_>, passphrases: &[impl AsRef<[u8]>]) -> Result<Exported, KeysError> {
     let Shown { ssh, pgp } = show(hand_out.ssh, hand_out.pgp, passphrases)?;
-    Disk::open_or_make(folder, 0o755)?;
+    let others = check_hand_out_folder(folder)?;
     let contents = [
-        ("ssh-public-key.pub", lines(ssh.iter().map(|key| key.public_line.as_str()))),
-        ("pgp-public-key.asc", pgp.iter().map(|key| key.certificate.as_str()).collect()),
-        ("egress-ip.txt", addresses(hand_out.egress_ip)),
-        ("README.txt", letter(hand_out, &ssh, &pgp)),
+        lines(ssh.first().map(|key| key.public_line.as_str()).into_iter()),
+        pgp.first().map_or_else(String::new, |key| key.certificate.clone()),
+        addresses(hand_out.egress_ip),
+        letter(hand_out, &ssh, &pgp),
     ];
     let mut files = Vec::new();
-    for (name, content) in contents {
+    for (name, content) in FILES.into_iter().zip(contents) {
         let path = folder.join(name);
         durable::replace(&path, 0o644, content.as_bytes())?;
         files.push(path);
     }
-    Ok(Exported { files, missing: missing(hand_out) })
+    Ok(Exported { files, missing: missing(hand_out), others })
+}
+
+/// Makes the folder for hand-outs where it is missing. Whether something else is in it, which is not to be sent.
+///
+/// # Errors
+/// Where it cannot be made or read, or a `README.txt` stands there that is no letter of ours.
+pub fn check_hand_out_folder(folder: &Path) -> Result<bool, KeysError> {
+    Disk::open_or_make(folder, 0o755)?;
+    let letter = folder.join("README.txt");
+    let is_foreign = match fs::read(&letter) {
+        Ok(bytes) => !bytes.starts_with(SALUTATION.as_bytes()),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    };
+    if is_foreign {
+        return Err(KeysError::Foreign { file: letter });
+    }
+    let mut others = false;
+    for entry in fs::read_dir(folder).at(folder)? {
+        others |= !FILES.iter().any(|name| entry.as_ref().is_ok_and(|entry| entry.file_name() == *name));
+    }
+    Ok(others)
 }
 
 fn missing(hand_out: HandOut<'_>) -> Vec<&'static str> {
@@ -74,17 +105,34 @@ fn addresses(addresses: &[IpAddr]) -> String {
 
 /// The letter to ICE.
 fn letter(hand_out: HandOut<'_>, ssh: &[SshKey], pgp: &[PgpKey]) -> String {
-    let mut text = String::from("To ICE Chat support: automated download of our chat exports by SFTP\n\n");
+    let mut text = format!("{SALUTATION}automated download of our chat exports by SFTP\n\n");
     let firm_code = hand_out.firm_code.unwrap_or("(to be named)");
     // Writing to a string cannot fail.
     let _ = write!(text, "Firm code (SFTP user name)\n    {firm_code}\n\nWe connect from\n");
     text.extend(addresses(hand_out.egress_ip).lines().map(|line| format!("    {line}\n")));
-    text.push_str("\nPlease register these SSH public keys for our login (ssh-public-key.pub)\n");
-    text.extend(ssh.iter().map(|key| format!("    {} {}\n", key.algorithm, key.fingerprint)));
-    text.push_str("\nPlease encrypt our exports to the first of these OpenPGP certificates (pgp-public-key.asc)\n");
-    text.extend(pgp.iter().map(certificate));
+    text.push_str("\nPlease register this SSH public key for our login (ssh-public-key.pub)\n");
+    text.extend(ssh.iter().take(1).map(|key| format!("    {} {}\n", key.algorithm, key.fingerprint)));
+    let earlier = ssh.iter().skip(1).map(|key| key.fingerprint.as_str());
+    text.push_str(&replaced(
+        earlier,
+        "Please keep the earlier key registered until we tell you that we use the new one.",
+    ));
+    text.push_str("\nPlease encrypt our exports to this OpenPGP certificate (pgp-public-key.asc)\n");
+    text.extend(pgp.iter().take(1).map(certificate));
+    let earlier = pgp.iter().skip(1).map(|key| key.fingerprint.as_str());
+    text.push_str(&replaced(earlier, "Please tell us from which day on you encrypt to the new one alone."));
     text.push_str(QUESTIONS);
     text
+}
+
+/// During a rotation: what the new key takes the place of.
+fn replaced<'a>(earlier: impl Iterator<Item = &'a str>, request: &str) -> String {
+    let earlier: Vec<&str> = earlier.collect();
+    if earlier.is_empty() {
+        String::new()
+    } else {
+        format!("  in place of\n    {}\n  {request}\n", earlier.join("\n    "))
+    }
 }
 
 fn certificate(key: &PgpKey) -> String {
@@ -94,7 +142,8 @@ fn certificate(key: &PgpKey) -> String {
     format!("    {}\n    {user_id}, made {}{until}\n", key.fingerprint, day(key.created))
 }
 
-const QUESTIONS: &str = "
+const QUESTIONS: &str = "  If you have it already, import it once more: its end may have moved.
+
 Please encrypt with integrity protection (any current OpenPGP program does), one export in each file, and sign the
 exports if you can; then please send us the certificate you sign with.
 
@@ -108,7 +157,7 @@ Please tell us
  7. how attachments are delivered
  8. your maintenance window
  9. how you announce that a day is issued again or corrected, and under which name
-10. how you announce new host keys, signing keys and changes of the format
+10. how you announce new host keys, signing keys and changes of the format, and how long before
 
 We ask you to compare the fingerprints above with us by telephone before you put the keys into use.
 ";

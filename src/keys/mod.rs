@@ -9,20 +9,23 @@
 mod handout;
 mod pgp;
 mod ssh;
+mod unused;
 
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::durable::{self, AtPath, PathError};
+use crate::durable::{self, AtPath, Owner, PathError};
 
-pub use handout::{Exported, HandOut, export};
+pub use handout::{Exported, HandOut, check_hand_out_folder, export};
 pub use pgp::PgpKey;
 pub use ssh::SshKey;
+pub use unused::{Unused, unused};
 
 /// What the SSH or OpenPGP library said, kept as the cause.
 pub type Cause = Box<dyn std::error::Error + Send + Sync>;
@@ -68,6 +71,31 @@ pub enum KeysError {
         #[source]
         reason: Cause,
     },
+    /// The library could not move a certificate's end.
+    #[error("{name}: the end of its certificate could not be moved; nothing was changed")]
+    Extend {
+        /// The credential.
+        name: String,
+        /// Why.
+        #[source]
+        reason: Cause,
+    },
+    /// There is no sense in moving the end.
+    #[error("{name}: {fingerprint} {why}; nothing was changed")]
+    NothingToExtend {
+        /// The credential.
+        name: String,
+        /// Which.
+        fingerprint: String,
+        /// Why; what to do.
+        why: String,
+    },
+    /// The folder for the hand-outs holds something else.
+    #[error("{} is no letter of ours and would be overwritten; name another folder", .file.display())]
+    Foreign {
+        /// What stands there.
+        file: PathBuf,
+    },
 }
 
 /// A secret key as it stands in its file.
@@ -95,6 +123,12 @@ impl KeyFile {
         let path = path.into();
         let secret = Zeroizing::new(fs::read(&path).at(&path)?);
         Ok(Self { name: name.into(), path, secret })
+    }
+
+    /// Whether it is several files in one: the OpenPGP library reads the first of them and would lose the others.
+    fn is_in_pieces(&self) -> bool {
+        let begin = b"-----BEGIN PGP";
+        self.secret.windows(begin.len()).filter(|window| window == begin).count() > 1
     }
 }
 
@@ -160,12 +194,17 @@ pub enum Made {
 /// # Errors
 /// Where others than we and root may write to the folder, or a file cannot be written. What was made before stays.
 pub fn init(paths: KeyPaths<'_>, firm_code: Option<&str>, rsa: bool) -> Result<(Made, Made), KeysError> {
-    let owner = firm_code.map_or_else(|| "icechatd".to_owned(), |code| format!("icechatd {code}"));
+    let owner = comment(firm_code);
     check_folder(paths.ssh)?;
     check_folder(paths.pgp)?;
     let ssh = make(paths.ssh, || ssh::generate(&owner, rsa))?;
     let pgp = make(paths.pgp, || pgp::generate(&owner))?;
     Ok((ssh, pgp))
+}
+
+/// Whose keys they are.
+fn comment(firm_code: Option<&str>) -> String {
+    firm_code.map_or_else(|| "icechatd".to_owned(), |code| format!("icechatd {code}"))
 }
 
 fn make(path: &Path, generate: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, KeysError>) -> Result<Made, KeysError> {
@@ -178,6 +217,72 @@ fn make(path: &Path, generate: impl FnOnce() -> Result<Zeroizing<Vec<u8>>, KeysE
         Err(error) if error.source.kind() == io::ErrorKind::AlreadyExists => Ok(Made::Kept),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Where a key goes that joins another.
+#[derive(Debug, Clone, Copy)]
+pub struct NewKey<'a> {
+    /// The new file.
+    pub path: &'a Path,
+    /// The key in use, where it can be found: the new one belongs to the same user.
+    pub beside: Option<&'a Path>,
+}
+
+/// Makes new keys beside those in use, mode 0600, otherwise as [`init`]: all that are asked for, or none.
+///
+/// # Errors
+/// As [`init`], and where a file stands under a new key's name.
+pub fn rotate(
+    ssh: Option<NewKey<'_>>,
+    pgp: Option<NewKey<'_>>,
+    firm_code: Option<&str>,
+    rsa: bool,
+) -> Result<(), KeysError> {
+    let owner = comment(firm_code);
+    let ssh = ssh.map(|key| ssh::generate(&owner, rsa).map(|secret| (key, secret))).transpose()?;
+    let pgp = pgp.map(|key| pgp::generate(&owner).map(|secret| (key, secret))).transpose()?;
+    let mut made: Vec<&Path> = Vec::new();
+    for (key, secret) in [&ssh, &pgp].into_iter().flatten() {
+        let owner = key.beside.and_then(|path| Owner::of(path).ok());
+        let written = check_folder(key.path).and_then(|()| Ok(durable::write_new_for(key.path, 0o600, owner, secret)?));
+        if let Err(error) = written {
+            // Nobody knows of them yet.
+            for path in made {
+                let _ = fs::remove_file(path);
+            }
+            return Err(error);
+        }
+        made.push(key.path);
+    }
+    Ok(())
+}
+
+/// Moves the end of the first certificate in a key's file, which is rewritten whole or not at all. Its secret parts stay
+/// as they are, protected ones protected; passphrases are as for [`show`]. The end as it was.
+///
+/// # Errors
+/// Where that is not later than it is now, no secret of it can sign, or the file cannot be written.
+pub fn extend(
+    key: &KeyFile,
+    until: Timestamp,
+    passphrases: &[impl AsRef<[u8]>],
+) -> Result<Option<Timestamp>, KeysError> {
+    let passphrases: Vec<&[u8]> = passphrases.iter().map(|text| without_line_end(text.as_ref())).collect();
+    let facts = pgp::describe(key, &passphrases)?;
+    let first = facts.first();
+    let refused = match first.map(|facts| (facts.expires, facts.revoked)) {
+        Some((_, true)) => Some("is revoked; make a new key with icechatd keys rotate".to_owned()),
+        Some((None, _)) => Some("never expires".to_owned()),
+        Some((Some(end), _)) if end >= until => Some(format!("expires {end} already, which is not sooner")),
+        _ if key.is_in_pieces() => Some("stands with others in a file of several armoured pieces; split it".to_owned()),
+        _ => None,
+    };
+    if let (Some(why), Some(facts)) = (refused, first) {
+        let (name, fingerprint) = (key.name.clone(), facts.fingerprint.clone());
+        return Err(KeysError::NothingToExtend { name, fingerprint, why });
+    }
+    durable::replace_content(&key.path, &pgp::extended(key, &passphrases, until)?)?;
+    Ok(first.and_then(|facts| facts.expires))
 }
 
 /// Whoever may write to the folder can swap the keys in it.

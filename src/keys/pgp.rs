@@ -1,5 +1,7 @@
 //! OpenPGP keys: made, and described by their public part.
 
+mod extend;
+
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -13,11 +15,14 @@ use openpgp::crypto::Password;
 use openpgp::crypto::mpi::PublicKey;
 use openpgp::packet::Key;
 use openpgp::packet::key::{KeyParts, KeyRole};
+use openpgp::packet::signature::SignatureBuilder;
 use openpgp::parse::Parse;
 use openpgp::policy::{Policy, StandardPolicy};
 use openpgp::serialize::SerializeInto;
-use openpgp::types::{Features, HashAlgorithm, KeyFlags, RevocationStatus};
+use openpgp::types::{CompressionAlgorithm, Features, HashAlgorithm, KeyFlags, RevocationStatus, SignatureType};
 use openpgp::{Cert, Profile};
+
+pub(super) use extend::extended;
 
 use super::{KeyFile, KeysError, Protection};
 
@@ -59,6 +64,10 @@ pub(super) fn generate(user_id: &str) -> Result<Zeroizing<Vec<u8>>, KeysError> {
 }
 
 fn generated(user_id: &str) -> openpgp::Result<Zeroizing<Vec<u8>>> {
+    use CompressionAlgorithm::{BZip2, Zip, Zlib};
+    // What gpg says of its own keys: without it, gpg warns a sender who compresses otherwise than by ZIP.
+    let user = SignatureBuilder::new(SignatureType::PositiveCertification);
+    let user = user.set_preferred_compression_algorithms(vec![Zlib, BZip2, Zip])?;
     let encryption = KeyFlags::empty().set_transport_encryption().set_storage_encryption();
     let (cert, _) = CertBuilder::new()
         .set_profile(Profile::RFC4880)?
@@ -67,24 +76,26 @@ fn generated(user_id: &str) -> openpgp::Result<Zeroizing<Vec<u8>>> {
         .set_validity_period(VALIDITY)
         .set_primary_key_flags(KeyFlags::empty().set_certification().set_signing())
         .add_subkey(encryption, None, None)
-        .add_userid(user_id)
+        .add_userid_with(user_id, user)?
         .generate()?;
     Ok(Zeroizing::new(cert.as_tsk().armored().to_vec()?))
 }
 
 /// The facts of each key in a credential.
 pub(super) fn describe(key: &KeyFile, passphrases: &[&[u8]]) -> Result<Vec<PgpKey>, KeysError> {
-    let unreadable = |reason: openpgp::anyhow::Error| KeysError::Unreadable {
-        name: key.name.clone(),
-        kind: "OpenPGP",
-        reason: reason.into(),
-    };
+    let described = |cert| facts(key, cert, passphrases).map_err(|reason| unreadable(key, reason));
+    certs_of(key)?.into_iter().map(described).collect()
+}
+
+/// The certificates in a credential, at least one.
+fn certs_of(key: &KeyFile) -> Result<Vec<Cert>, KeysError> {
     let certs = CertParser::from_bytes(&key.secret).and_then(Iterator::collect::<openpgp::Result<Vec<Cert>>>);
-    let certs = certs.map_err(unreadable)?;
-    if certs.is_empty() {
-        return Err(unreadable(openpgp::anyhow::anyhow!("it holds none")));
-    }
-    certs.into_iter().map(|cert| facts(key, cert, passphrases).map_err(unreadable)).collect()
+    let certs = certs.map_err(|reason| unreadable(key, reason))?;
+    if certs.is_empty() { Err(unreadable(key, openpgp::anyhow::anyhow!("it holds none"))) } else { Ok(certs) }
+}
+
+fn unreadable(key: &KeyFile, reason: openpgp::anyhow::Error) -> KeysError {
+    KeysError::Unreadable { name: key.name.clone(), kind: "OpenPGP", reason: reason.into() }
 }
 
 fn facts(key: &KeyFile, cert: Cert, passphrases: &[&[u8]]) -> openpgp::Result<PgpKey> {
@@ -148,8 +159,12 @@ fn algorithm<P: KeyParts, R: KeyRole>(key: &Key<P, R>) -> String {
     }
 }
 
+fn passwords(passphrases: &[&[u8]]) -> Vec<Password> {
+    passphrases.iter().map(|text| Password::from(*text)).collect()
+}
+
 fn protection(cert: &Cert, passphrases: &[&[u8]]) -> Protection {
-    let passwords: Vec<Password> = passphrases.iter().map(|text| Password::from(*text)).collect();
+    let passwords = passwords(passphrases);
     let secret = cert.keys().secret().map(|key| key.key().clone());
     let mut locked = secret.filter(|key| key.pk_algo().for_encryption() && !key.has_unencrypted_secret()).peekable();
     if locked.peek().is_none() {

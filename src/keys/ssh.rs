@@ -1,7 +1,8 @@
 //! SSH key pairs: made, and described by their public part.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use jiff::{Timestamp, Unit};
 use russh::keys::key::safe_rng;
 use russh::keys::ssh_key::private::{KeypairData, RsaKeypair};
 use russh::keys::ssh_key::{self, LineEnding};
@@ -27,6 +28,8 @@ pub struct SshKey {
     pub fingerprint: String,
     /// The line for `authorized_keys`: algorithm, base64, comment.
     pub public_line: String,
+    /// When its file was written, if that can be told; the key itself does not say when it was made.
+    pub written: Option<Timestamp>,
     /// Whether it asks for a passphrase.
     pub protection: Protection,
 }
@@ -58,9 +61,15 @@ pub(super) fn describe(key: &KeyFile, passphrases: &[&[u8]]) -> Result<SshKey, K
         file: key.path.clone(),
         algorithm: public.algorithm().to_string(),
         fingerprint: public.fingerprint(HashAlg::Sha256).to_string(),
+        written: written(&key.path),
         public_line: public.to_openssh().map_err(|reason| unreadable(reason.into()))?,
         protection,
     })
+}
+
+fn written(path: &Path) -> Option<Timestamp> {
+    let time = path.metadata().and_then(|found| found.modified()).ok()?;
+    Timestamp::try_from(time).ok()?.round(Unit::Second).ok()
 }
 
 fn read(bytes: &[u8], passphrases: &[&[u8]]) -> Result<(PrivateKey, Protection), super::Cause> {

@@ -21,6 +21,7 @@ mod scratch;
 mod shapes;
 mod state;
 mod supervision;
+mod usage;
 mod versions;
 
 use std::path::{Path, PathBuf};
@@ -41,6 +42,7 @@ pub use scratch::{Arrival, Scratch, Verdict};
 pub use shapes::{RuleSetId, StoredRules};
 pub use state::StateNow;
 pub use supervision::PastRun;
+pub use usage::RunSize;
 pub use versions::{CONFIGURATION, Change, Rejection, Version};
 
 use crate::durable::{self, Disk, PathError};

@@ -97,6 +97,11 @@ impl RuleSet {
         found
     }
 
+    /// Whether the address is one of a valid user.
+    pub fn is_valid(&self, mailbox: &Mailbox) -> bool {
+        self.valid(mailbox).is_some()
+    }
+
     /// The mailbox that an address of the mapping leads to.
     fn valid(&self, mailbox: &Mailbox) -> Option<Mailbox> {
         match &self.list {

@@ -3,10 +3,13 @@
 use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 /// A GNUPGHOME with a short path (its agent's socket path has a length limit), gone with its agent at drop.
 pub struct Gpg {
     home: tempfile::TempDir,
+    /// One call at a time: each ends the agent, which another may be signing with.
+    turn: Mutex<()>,
 }
 
 /// How `encrypt` encrypts.
@@ -32,7 +35,7 @@ impl Gpg {
     /// A new, empty home.
     pub fn new() -> Self {
         let home = tempfile::Builder::new().prefix("g").rand_bytes(5).tempdir_in("/tmp").unwrap();
-        Self { home }
+        Self { home, turn: Mutex::new(()) }
     }
 
     /// Where it keeps its keys.
@@ -49,6 +52,7 @@ impl Gpg {
 
     /// Runs gpg.
     pub fn try_run(&self, args: &[&str], input: &[u8]) -> Output {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = Command::new("gpg")
             .arg("--homedir")
             .arg(self.home.path())

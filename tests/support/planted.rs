@@ -59,7 +59,11 @@ pub fn keep_secrets_of(folder: &Path) {
 
 /// Of a key its body, of an address what stands behind the host, of anything else each line.
 fn keep_secrets_in(credential: &str) {
-    for line in credential.lines().map(str::trim).filter(|line| !line.starts_with('-') && !line.contains(": ")) {
+    // An SSH key's file begins with its public part, and an RSA key's secret part with the modulus again.
+    let lines = credential.lines().count();
+    let public = if credential.starts_with("-----BEGIN OPENSSH") { lines / 2 } else { 0 };
+    let secret = credential.lines().skip(public).map(str::trim);
+    for line in secret.filter(|line| !line.starts_with('-') && !line.contains(": ")) {
         keep_secret(line);
         if let Some((_, address)) = line.split_once("://") {
             address.split(['/', '?', '&', '=']).skip(1).for_each(keep_secret);

@@ -69,6 +69,16 @@ pub(super) struct Address {
     source: Option<IpAddr>,
     pinned: Arc<[String]>,
     pub(super) timeouts: Timeouts,
+    met: Arc<Mutex<Option<Met>>>,
+}
+
+/// Who answered, and showed a key that is pinned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Met {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The fingerprint of the key that it showed, as `site.host_keys` takes it.
+    pub host_key: String,
 }
 
 /// A connection that is logged in. Dropping it closes it.
@@ -127,7 +137,13 @@ impl Address {
             source: settings.source_address,
             pinned: Arc::from(settings.host_keys.as_slice()),
             timeouts,
+            met: Arc::default(),
         }
+    }
+
+    /// Who answered last, if its key was accepted.
+    pub(super) fn met(&self) -> Option<Met> {
+        self.met.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// For messages.
@@ -175,20 +191,28 @@ impl Address {
     async fn greet_as(&self, kinds: &[Algorithm]) -> Result<(Handle<Gatekeeper>, Ending), Broken> {
         let stream = self.connect().await?;
         let ending = Ending::default();
-        let gatekeeper = Gatekeeper { pinned: self.pinned.clone(), ending: ending.clone(), kind: None };
+        let met = stream.peer_addr().ok().map(|address| (address, self.met.clone()));
+        let gatekeeper = Gatekeeper { pinned: self.pinned.clone(), ending: ending.clone(), kind: None, met };
         let limit = self.timeouts.connect;
         let greeting = timeout(limit, client::connect_stream(Arc::new(ssh_config(kinds)), stream, gatekeeper)).await;
         let greeting = greeting.map_err(|_| Trouble::Deadline { doing: "greeting the SSH server", limit })?;
         Ok((greeting?, ending))
     }
 
-    async fn connect(&self) -> Result<TcpStream, Trouble> {
+    /// Every address that the host name has.
+    pub(super) async fn resolve(&self) -> Result<Vec<SocketAddr>, Trouble> {
         let limit = self.timeouts.connect;
         let found = timeout(limit, lookup_host((self.host.as_str(), self.port))).await;
         let found = found.map_err(|_| Trouble::Deadline { doing: "resolving the host name", limit })?;
+        Ok(found.map_err(Trouble::Resolve)?.collect())
+    }
+
+    async fn connect(&self) -> Result<TcpStream, Trouble> {
+        let limit = self.timeouts.connect;
+        let found = self.resolve().await?.into_iter();
         let fits = |found: &SocketAddr| self.source.is_none_or(|source| source.is_ipv4() == found.is_ipv4());
         let mut trouble = self.no_address();
-        for address in found.map_err(Trouble::Resolve)?.filter(fits).take(MAX_ADDRESSES) {
+        for address in found.filter(fits).take(MAX_ADDRESSES) {
             match timeout(limit, self.connect_to(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => trouble = error,
@@ -259,6 +283,8 @@ pub(super) struct Gatekeeper {
     ending: Ending,
     /// The kind of host key that was accepted.
     kind: Option<Algorithm>,
+    /// Whom it lets in, and where that is noted.
+    met: Option<(SocketAddr, Arc<Mutex<Option<Met>>>)>,
 }
 
 impl client::Handler for Gatekeeper {
@@ -268,6 +294,10 @@ impl client::Handler for Gatekeeper {
         let PublicKeyOrCertificate::PublicKey { key, .. } = shown else { return Err(Broken::HostCertificate) };
         let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
         if self.pinned.contains(&fingerprint) {
+            if let Some((address, met)) = &self.met {
+                let host_key = fingerprint;
+                *met.lock().unwrap_or_else(PoisonError::into_inner) = Some(Met { address: *address, host_key });
+            }
             return Ok(true);
         }
         Err(Broken::HostKey { fingerprint, kind: key.algorithm() })

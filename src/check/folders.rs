@@ -1,0 +1,169 @@
+//! The part of `check` that looks at staging and state: that they can be written, and that there is room.
+
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use bytesize::ByteSize;
+use rustix::fs::statvfs;
+
+use super::{Level, Lines};
+use crate::config::Config;
+use crate::durable::{self, Disk, PathError};
+use crate::ledger::{Ledger, RunSize};
+
+/// So many runs like the largest of the last ones must fit, or it is worth a warning: two weeks of working days.
+const RUNS: u64 = 10;
+/// An EML without attachment takes one block of the usual size, bytes.
+const BLOCK: u64 = 4096;
+/// What ledger and manifests take for an item or a placement, rounded up, bytes.
+const RECORD: u64 = 512;
+/// Before the first run there is nothing to compare with; below this nobody should begin, bytes.
+const LEAST: u64 = 100 << 20;
+
+pub(super) fn check(lines: &mut Lines, config: &Config, ledger: Option<&Ledger>) {
+    let Some(can_link) = staging(lines, config) else { return };
+    let Some(ledger) = ledger else { return };
+    let state = &config.state.directory;
+    if let Err(error) = probe(state, 0o700) {
+        return lines.failed("state", &error);
+    }
+    lines.add("state", Level::Ok, format!("{}: can be written", state.display()));
+    match ledger.largest_of_last_runs() {
+        Ok(largest) => space(lines, config, largest, can_link && !config.staging.copies),
+        Err(error) => lines.failed("ledger", &error),
+    }
+}
+
+/// Whether hard links are possible there.
+fn staging(lines: &mut Lines, config: &Config) -> Option<bool> {
+    let can_link = match probe(&config.staging.local, 0o750) {
+        Ok(can_link) => can_link,
+        Err(error) => {
+            lines.failed("staging", &error);
+            return None;
+        }
+    };
+    let text = match (config.staging.copies, can_link) {
+        (true, _) => "can be written; a file for each mailbox (staging.copies)",
+        (false, true) => "can be written, hard links are possible",
+        (false, false) => "can be written, but there are no hard links: every mailbox gets a copy of its own",
+    };
+    let level = if config.staging.copies || can_link { Level::Ok } else { Level::Note };
+    lines.add("staging", level, format!("{}: {text}", config.staging.local.display()));
+    Some(can_link)
+}
+
+fn space(lines: &mut Lines, config: &Config, largest: Option<RunSize>, are_linked: bool) {
+    let (staging, state) = (&config.staging.local, &config.state.directory);
+    let of_staging = largest.map(|run| Room::of_staging(run, are_linked));
+    let of_state = largest.map(Room::of_state);
+    let both = of_staging.zip(of_state).map(|(one, other)| one + other).filter(|_| same_disk(staging, state));
+    for (name, path, need) in [("staging space", staging, of_staging), ("state space", state, of_state)] {
+        match free(path) {
+            Ok(free) => {
+                let (level, text) = verdict(free, both.or(need));
+                lines.add(name, level, text);
+            }
+            Err(error) => lines.failed(name, &error),
+        }
+    }
+}
+
+/// A file can be written, and removed; whether it can be linked.
+fn probe(folder: &Path, mode: u32) -> Result<bool, PathError> {
+    Disk::open_or_make(folder, mode)?;
+    let (file, link) = (folder.join(".check"), folder.join(".check-link"));
+    let _ = (std::fs::remove_file(&file), std::fs::remove_file(&link));
+    durable::write_new(&file, 0o440, b"icechatd check\n")?;
+    let linked = std::fs::hard_link(&file, &link).is_ok();
+    let _ = (std::fs::remove_file(&file), std::fs::remove_file(&link));
+    Ok(linked)
+}
+
+fn same_disk(one: &Path, other: &Path) -> bool {
+    let device = |path: &Path| path.metadata().map(|found| found.dev()).ok();
+    device(one) == device(other)
+}
+
+/// Room on a disk. Some file systems do not count files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Room {
+    bytes: u64,
+    files: Option<u64>,
+}
+
+impl std::ops::Add for Room {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let files = self.files.zip(other.files).map(|(one, other)| one.saturating_add(other));
+        Self { bytes: self.bytes.saturating_add(other.bytes), files }
+    }
+}
+
+impl Room {
+    /// One run's EMLs: a block for each, and twice the originals for attachments, which are base64 there.
+    fn of_staging(run: RunSize, links: bool) -> Self {
+        let files = if links { run.staged } else { run.placements };
+        let bytes = files.saturating_mul(BLOCK).saturating_add(run.originals.saturating_mul(2));
+        Self { bytes, files: Some(files) }
+    }
+
+    /// One run's originals, and what is recorded.
+    fn of_state(run: RunSize) -> Self {
+        let records = run.staged.saturating_add(run.placements).saturating_mul(RECORD);
+        Self { bytes: run.originals.saturating_add(records), files: Some(0) }
+    }
+}
+
+fn free(path: &Path) -> io::Result<Room> {
+    let found = statvfs(path)?;
+    let files = (found.f_files > 0).then_some(found.f_favail);
+    Ok(Room { bytes: found.f_bavail.saturating_mul(found.f_frsize), files })
+}
+
+fn verdict(free: Room, run: Option<Room>) -> (Level, String) {
+    let bytes = |bytes| ByteSize(bytes).display().iec();
+    let files = free.files.map_or_else(String::new, |files| format!(" and {files} files"));
+    let text = format!("{}{files} free", bytes(free.bytes));
+    let Some(run) = run else {
+        let text = format!("{text}; there is no run yet to compare with");
+        let level = if free.bytes < LEAST { Level::Warning } else { Level::Ok };
+        return (level, text);
+    };
+    let need = run.bytes.saturating_mul(RUNS);
+    let need_files = run.files.unwrap_or(0).saturating_mul(RUNS);
+    let text =
+        format!("{text}; {RUNS} runs like the largest of the last take up to {} and {need_files} files", bytes(need));
+    if free.bytes < need || free.files.is_some_and(|files| files < need_files) {
+        return (Level::Warning, format!("{text}: make room, or give it a larger disk"));
+    }
+    (Level::Ok, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_for_ten_runs_is_enough_and_less_is_a_warning() {
+        let run = RunSize { originals: 1000, staged: 10, placements: 30 };
+        let need = Room::of_staging(run, true);
+        assert_eq!(need, Room { bytes: 10 * 4096 + 2000, files: Some(10) });
+        assert_eq!(Room::of_staging(run, false).files, Some(30));
+        assert_eq!((need + Room::of_state(run)).bytes, need.bytes + 1000 + 40 * 512);
+        let free = |bytes, files| Room { bytes, files };
+        for (free, level) in [
+            (free(10 * need.bytes, Some(100)), Level::Ok),
+            (free(10 * need.bytes, None), Level::Ok),
+            (free(10 * need.bytes - 1, Some(100)), Level::Warning),
+            (free(10 * need.bytes, Some(99)), Level::Warning),
+        ] {
+            let (found, text) = verdict(free, Some(need));
+            assert_eq!(found, level, "{text}");
+        }
+        assert_eq!(verdict(free(LEAST, None), None).0, Level::Ok);
+        assert_eq!(verdict(free(LEAST - 1, None), None).0, Level::Warning);
+    }
+}

@@ -1,0 +1,95 @@
+//! `keys show`: what the keys are, and what each is used for.
+
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{Failure, key_file, output, passphrases, place};
+use crate::config::{Credential, KeysConfig};
+use crate::exit_code::ExitCode;
+use crate::keys::{self, PgpKey, Protection, Shown, SshKey, Unused};
+
+pub(super) fn show(config: &KeysConfig, json: bool) -> Result<(), Failure> {
+    let passphrases = passphrases(config)?;
+    let mut failure = None;
+    // What is wrong with one key must not hide the others.
+    let mut describe = |credentials: &[Credential], is_ssh: bool| {
+        let mut all = Shown { ssh: Vec::new(), pgp: Vec::new() };
+        for credential in credentials {
+            let shown = key_file(credential).and_then(|key| {
+                let key = [key];
+                let (ssh, pgp): (&[_], &[_]) = if is_ssh { (&key, &[]) } else { (&[], &key) };
+                Ok(keys::show(ssh, pgp, &passphrases)?)
+            });
+            match shown {
+                Ok(Shown { ssh, pgp }) => {
+                    all.ssh.extend(ssh);
+                    all.pgp.extend(pgp);
+                }
+                Err(error) => {
+                    if let Some(earlier) = failure.replace(error) {
+                        output::complain(&earlier.line);
+                    }
+                }
+            }
+        }
+        all
+    };
+    let ssh = describe(&config.keys.ssh, true).ssh;
+    let pgp = describe(&config.keys.pgp, false).pgp;
+    let retired = describe(&config.keys.retired, false).pgp;
+    let unused = unused(config, &passphrases);
+    if json {
+        output::print_json(&json!({"ssh": ssh, "pgp": pgp, "retired": retired, "unused": unused}))?;
+    } else {
+        output::print(&text(&ssh, &pgp, &retired, &unused))?;
+    }
+    failure.map_or(Ok(()), |failure| Err(Failure::new(ExitCode::Failed, failure.line)))
+}
+
+fn unused(config: &KeysConfig, passphrases: &[impl AsRef<[u8]>]) -> Vec<Unused> {
+    let keys = &config.keys;
+    let secret = || keys.ssh.iter().chain(&keys.pgp).chain(&keys.retired);
+    let folders: Vec<_> = secret().filter_map(|credential| credential.own_path().parent()).collect();
+    let named: Vec<_> = secret().chain(&keys.passphrases).chain(&keys.signers).map(place).collect();
+    keys::unused(&folders, &named, passphrases)
+}
+
+fn text(ssh: &[SshKey], pgp: &[PgpKey], retired: &[PgpKey], unused: &[Unused]) -> String {
+    let mut lines = Vec::new();
+    for key in ssh {
+        lines.push(format!("ssh  {}  {}  {}", key.algorithm, key.fingerprint, key.file.display()));
+        let written = key.written.map_or_else(String::new, |written| format!("; file of {written}"));
+        lines.push(format!("     in use{written}{}", protected(key.protection)));
+        lines.push(format!("     {}", key.public_line));
+    }
+    for (key, standing) in pgp.iter().map(|key| (key, "in use")).chain(retired.iter().map(|key| (key, "retired"))) {
+        let revoked = if key.revoked { "; REVOKED" } else { "" };
+        lines.push(format!("pgp  {}  {}  {}", key.algorithm, key.fingerprint, key.file.display()));
+        lines.push(format!(
+            "     {standing}; made {}; expires {}{revoked}{}",
+            key.created,
+            end(key.expires),
+            protected(key.protection)
+        ));
+        let user = key.user_id.as_deref().unwrap_or("no user id");
+        lines.push(format!("     {user}; decrypts what is encrypted to {}", key.decrypts.join(", ")));
+    }
+    for key in unused {
+        let fingerprint = key.fingerprint.as_deref().unwrap_or("locked, no passphrase of keys.passphrases fits");
+        lines.push(format!("{}  {fingerprint}  {}", key.kind, key.file.display()));
+        lines.push(format!("     NOT IN USE: keys.{} of the configuration does not name it", key.kind));
+    }
+    lines.join("\n")
+}
+
+fn end(expires: Option<Timestamp>) -> String {
+    expires.map_or_else(|| "never".to_owned(), |expires| expires.to_string())
+}
+
+fn protected(protection: Protection) -> &'static str {
+    match protection {
+        Protection::None => "",
+        Protection::Opened => "; opened with a passphrase of keys.passphrases",
+        Protection::Locked => "; LOCKED: no passphrase of keys.passphrases fits",
+    }
+}
