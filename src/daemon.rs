@@ -320,9 +320,9 @@ impl Daemon {
     }
 
     /// Whether anything is to be sent now.
-    #[expect(clippy::unused_self, reason = "there is nothing yet that could be told")]
-    fn has_notices_due(&self, _now: Timestamp) -> bool {
-        false
+    fn has_notices_due(&mut self, now: Timestamp) -> bool {
+        let due = self.ledger.notices_due(now);
+        self.say(due).unwrap_or(false)
     }
 
     fn delivered(&mut self, ended: std::io::Result<std::process::ExitStatus>) {

@@ -16,8 +16,8 @@
 //! - [`ledger`]: what was done, for ever.
 //!
 //! Around them: [`cli`] (one file for each verb), [`daemon`] and [`schedule`], [`demo`], [`check`] and [`verify`], [`keys`],
-//! [`report`], [`held`], [`in_flight`] and [`metrics`], [`inputs`] (keys, profile, mapping and list as a run is given
-//! them), [`config`].
+//! [`report`], [`held`], [`alert`], [`in_flight`] and [`metrics`], [`inputs`] (keys, profile, mapping and list as a run is
+//! given them), [`config`].
 //!
 //! Below them small rooms hold what several need and none owns: [`books`], [`digest`], [`domain`] and [`mailbox`]
 //! (values known everywhere), [`cause`], [`durable`] (the seam to the file system), [`events`], [`exit_code`], [`lock`].

@@ -1,5 +1,6 @@
 //! The verbs (contract 1): one thin file each. Results go to standard output, everything else to standard error.
 
+mod alert;
 mod check;
 mod demo;
 mod held;
@@ -78,6 +79,9 @@ enum Verb {
     Profile(profile::Verb),
     /// On one screen: the daemon, a run in flight, the last run, what needs a person
     Status(status::Arguments),
+    /// What needs a person: list alerts, silence one for a while, try the channels
+    #[command(subcommand)]
+    Alert(alert::Verb),
     /// What a run did, file by file; or who is missing from capture
     Report(report::Arguments),
     /// What is held, and the decision that it needs nothing more
@@ -140,6 +144,7 @@ macro_rules! plainly_failed {
 }
 
 plainly_failed!(
+    crate::alert::deliver::DeliverError,
     crate::config::CredentialError,
     crate::config::EditError,
     crate::download::sftp::SiteError,
@@ -181,6 +186,7 @@ fn dispatch(arguments: Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
         Verb::Mapping(verb) => mapping::mapping(config, &verb),
         Verb::Profile(verb) => profile::profile(config, &verb),
         Verb::Status(status) => status::status(config, &status),
+        Verb::Alert(verb) => alert::alert(&place, &verb),
         Verb::Report(report) => report::report(config, &report),
         Verb::Held(verb) => held::held(config, &verb),
         Verb::Replay(replay) => ingest::replay(&place, &replay, bars),

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::mapping::{Standing, standing};
 use super::{Failure, output};
+use crate::alert;
 use crate::cause::chain;
 use crate::config::{Config, state_directory_of};
 use crate::daemon::configuration_in_force;
@@ -49,6 +50,8 @@ struct Recorded {
     needs: Needs,
     /// Files that are held or cannot be read again, and rejected records: what, and why.
     matters: Vec<(String, String)>,
+    /// How many alerts are open, and the most urgent.
+    alerts: Option<String>,
     outlook: Outlook,
     dates: Vec<Date>,
 }
@@ -107,13 +110,14 @@ fn recorded(ledger: &Ledger, config: &Config, working: bool, now: Timestamp) -> 
         last: ledger.run_report(None)?,
         needs: report::needs(ledger, config, now)?,
         matters: ledger.open_matters()?,
+        alerts: alert::summary(ledger, config, now)?,
         outlook,
         dates: report::last_dates(ledger, 5)?,
     })
 }
 
 fn to_json(config: &Config, facts: &Facts) -> serde_json::Value {
-    let Recorded { rejected, last, needs, matters, outlook, dates } = &facts.recorded;
+    let Recorded { rejected, last, needs, matters, alerts, outlook, dates } = &facts.recorded;
     json!({
         "firm_code": config.site.firm_code,
         "daemon": if facts.daemon { "running" } else { "stopped" },
@@ -128,6 +132,7 @@ fn to_json(config: &Config, facts: &Facts) -> serde_json::Value {
         "last_run": last.as_ref().map(report::to_json),
         "needs": needs,
         "matters": matters.iter().map(|(what, why)| json!({"what": what, "why": why})).collect::<Vec<_>>(),
+        "alerts": alerts,
         "run_due": is_due(facts),
         "next_run": outlook.next.map(|next| next.at.to_string()),
         "next_run_because": outlook.next.map(|next| next.why),
@@ -142,7 +147,7 @@ fn is_due(facts: &Facts) -> bool {
 }
 
 fn text(config: &Config, facts: &Facts) -> String {
-    let Recorded { rejected, last, needs, matters, outlook, dates } = &facts.recorded;
+    let Recorded { rejected, last, needs, matters, alerts, outlook, dates } = &facts.recorded;
     let zone = &config.schedule.time_zone;
     let mut lines = vec![format!("firm       {}", config.site.firm_code)];
     let daemon = if facts.daemon { "running" } else { "not running (systemctl start icechatd)" };
@@ -162,6 +167,7 @@ fn text(config: &Config, facts: &Facts) -> String {
     if let Some(rejected) = facts.mapping_rejected.as_ref().filter(|_| !facts.rules.is_rejected()) {
         lines.push(format!("mapping    REJECTED, the last good one (if any) stays in force: {rejected}"));
     }
+    lines.extend(alerts.as_ref().map(|alerts| format!("alerts     {alerts}")));
     if !needs.is_clear() {
         lines.push(format!("needs a person:\n{needs}"));
     } else if facts.mapping_rejected.is_none() && rejected.is_none() && facts.invalid.is_none() {

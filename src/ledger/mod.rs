@@ -4,7 +4,9 @@
 //! survived a power cut. It commits last: what it says stands in staging stood there, durably, before it said so; and
 //! it commits before anything is deleted. Beside it lie the encrypted originals and, for each commit, a manifest.
 
+mod alerts;
 mod certificates;
+mod circumstances;
 mod commit;
 mod contested;
 mod dismissals;
@@ -12,6 +14,7 @@ mod files;
 mod held;
 pub mod manifest;
 mod measures;
+mod notices;
 mod originals;
 mod people;
 mod questions;
@@ -28,13 +31,16 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
+pub use alerts::{Ack, AlertId, AlertRow};
 pub use certificates::Certificate;
+pub use circumstances::{Circumstances, Concern, Export, Horizon, LastAtSite, Trouble, Unknown};
 pub use commit::{Commit, RejectedRow, Unplaced};
 pub use contested::Named;
 pub use dismissals::{Dismissal, Matter};
 pub use files::{FileId, FileRow, FileState, Held, Origin, ReceivedFile, Sighting};
 pub use held::{HeldExport, HeldFile, HeldItem, HeldPerson, HeldRecord};
 pub use measures::{Counted, LastRun, Measures};
+pub use notices::{Channel, Notice, NoticeId, Undelivered};
 pub use people::Seen;
 pub use questions::{FileReport, RunReport, UnplacedPerson};
 pub use runs::{Outcome, RunId, RunTrouble, invoked_by};

@@ -198,11 +198,24 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn unplaced(&self, external: bool) -> Result<Vec<UnplacedPerson>, LedgerError> {
-        let mut statement = self.connection.prepare(
+        self.without_mailbox(if external { "unplaced WHERE external = 1" } else { "unplaced WHERE external = 0" })
+    }
+
+    /// Participants of ours without a mailbox about whom somebody is still to be asked, most affected first: not those
+    /// whose items were all dismissed.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn unresolved(&self) -> Result<Vec<UnplacedPerson>, LedgerError> {
+        self.without_mailbox("unresolved")
+    }
+
+    fn without_mailbox(&self, rows: &str) -> Result<Vec<UnplacedPerson>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(&format!(
             "SELECT max(im_id), max(email), max(name), max(company), sum(items), min(first_seen), max(last_seen)
-             FROM unplaced WHERE external = ?1 GROUP BY person ORDER BY 5 DESC, person",
-        )?;
-        let rows = statement.query_map([external], |row| {
+             FROM {rows} GROUP BY person ORDER BY 5 DESC, person",
+        ))?;
+        let rows = statement.query_map([], |row| {
             Ok(UnplacedPerson {
                 im_id: row.get(0)?,
                 email: row.get(1)?,

@@ -194,6 +194,7 @@ CREATE TABLE run_files (
 /// - `alerts` has a row from the moment a condition is first seen until it is gone; one open row for each kind and subject.
 ///   `told` is when it was last handed to the channels, so that it is repeated weekly and not at every look.
 /// - `notices` is what goes out, a row for each channel, kept when sent: who was told what, and when, is evidence too.
+/// - `files_by_commit` and `run_files_by_file` let each look for alerts find the newest exports without reading all.
 /// - `versions` says how mapping and list came to be what they are: who put which in force when, and what it changed.
 /// - `rejections` are operators' files that did not count, until they were mended.
 /// - `strangers` are names at the site that no pattern of `site.files` matches, as last listed.
@@ -221,6 +222,7 @@ CREATE TABLE alerts (
   told INTEGER,
   acked_until TEXT,
   acked_by TEXT,
+  acked_reason TEXT,
   acked INTEGER
 ) STRICT;
 CREATE UNIQUE INDEX alerts_open ON alerts (kind, subject) WHERE ended IS NULL;
@@ -238,6 +240,12 @@ CREATE TABLE notices (
   error TEXT
 ) STRICT;
 CREATE INDEX notices_waiting ON notices (next_try) WHERE sent IS NULL AND given_up IS NULL;
+CREATE INDEX notices_by_kind ON notices (channel, kind, made);
+CREATE INDEX notices_sent ON notices (channel, sent) WHERE sent IS NOT NULL;
+CREATE INDEX notices_given_up ON notices (channel, given_up) WHERE given_up IS NOT NULL;
+
+CREATE INDEX files_by_commit ON files (committed);
+CREATE INDEX run_files_by_file ON run_files (file);
 
 CREATE TABLE versions (
   id INTEGER PRIMARY KEY,

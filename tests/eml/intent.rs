@@ -140,9 +140,14 @@ fn files(item: &ChatItem) -> Vec<File> {
     let name = if excess > 0 { format!("…{tail}") } else { tail }.replace("=?", "=_");
     let claimed = content_type.as_deref().unwrap_or_default();
     let claimed = claimed.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    // The strategies and tables claim no type but these and broken ones.
-    let known = ["application/pdf", "text/plain", "text/csv", "application/msword", "image/svg+xml"];
-    let media_type = if known.contains(&&*claimed) { claimed } else { "application/octet-stream".to_owned() };
+    // RFC 6838 section 4.2; what is made of parts cannot be one.
+    let allowed =
+        |(at, letter): (usize, char)| letter.is_ascii_alphanumeric() || (at > 0 && "!#$&-^_.+".contains(letter));
+    let named = |text: &str| (1..=127).contains(&text.len()) && text.chars().enumerate().all(allowed);
+    let media_type = match claimed.split('/').collect::<Vec<_>>()[..] {
+        [kind, sub] if named(kind) && named(sub) && kind != "multipart" && kind != "message" => claimed,
+        _ => "application/octet-stream".to_owned(),
+    };
     vec![File { name, media_type, hex: data_encoding::HEXLOWER.encode(data) }]
 }
 

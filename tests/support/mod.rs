@@ -11,4 +11,5 @@ pub mod http;
 pub mod planted;
 pub mod proxy;
 pub mod scripted;
+pub mod sinks;
 pub mod sshd;

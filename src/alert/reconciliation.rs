@@ -1,0 +1,142 @@
+//! The day's books as a mail: what every run since the last such mail did, file by file, as CSV.
+
+use jiff::civil::Date;
+
+use super::message::Letter;
+use crate::books::Books;
+use crate::ledger::{FileReport, RunReport};
+use crate::report::books_line;
+
+/// What a day came to.
+#[derive(Debug, Clone)]
+pub(super) struct Day<'a> {
+    pub(super) firm_code: &'a str,
+    /// In the schedule's zone.
+    pub(super) date: Date,
+    /// The runs that ended since the last mail.
+    pub(super) runs: Vec<RunReport>,
+    /// Whether a run at the site went well.
+    pub(super) went_well: bool,
+    /// How many alerts are open.
+    pub(super) alerts: usize,
+    pub(super) missing: &'a [Date],
+}
+
+const HEADER: &str = "run,file,sha256,export_date,state,available,staged,held,duplicate,rejected,skipped,\
+                      placements_staged,placements_existing,changed,signed_by";
+
+impl Day<'_> {
+    fn totals(&self) -> Books {
+        let files = self.runs.iter().flat_map(|run| &run.files);
+        files.fold(Books::default(), |mut sum, file| {
+            sum += file.books;
+            sum
+        })
+    }
+
+    fn outcome(&self) -> &'static str {
+        match (self.went_well, self.alerts == 0 && self.missing.is_empty()) {
+            (false, _) => "failed",
+            (true, false) => "attention",
+            (true, true) => "complete",
+        }
+    }
+
+    pub(super) fn letter(&self) -> Letter {
+        let staged = self.totals().items.staged;
+        let subject = format!(
+            "icechatd {} {}: {}, {staged} {} staged",
+            self.firm_code,
+            self.date,
+            self.outcome(),
+            if staged == 1 { "item" } else { "items" }
+        );
+        let name = format!("icechatd-{}-{}.csv", file_name(self.firm_code), self.date);
+        Letter { text: self.text(&subject), subject, csv: Some((name, self.csv())) }
+    }
+
+    fn text(&self, subject: &str) -> String {
+        let books = self.totals();
+        let mut lines = vec![subject.to_owned(), String::new(), books_line(&books)];
+        if !self.went_well {
+            lines.push("No run at the site has gone well by the deadline.".to_owned());
+        }
+        for run in &self.runs {
+            let outcome = run.outcome.as_deref().unwrap_or("not finished");
+            let error = run.error.as_ref().map_or_else(String::new, |error| format!(": {error}"));
+            lines.push(format!("run {} {} {outcome}{error}", run.name, run.verb));
+        }
+        if !self.missing.is_empty() {
+            let days: Vec<String> = self.missing.iter().map(Date::to_string).collect();
+            lines.push(format!("exports missing: {}", days.join(", ")));
+        }
+        lines.push(match self.alerts {
+            0 => "no alerts are open".to_owned(),
+            1 => "1 alert is open: icechatd alert list".to_owned(),
+            count => format!("{count} alerts are open: icechatd alert list"),
+        });
+        lines.push("The CSV has a row for each file, and the sum of all below.".to_owned());
+        lines.join("\n") + "\n"
+    }
+
+    fn csv(&self) -> String {
+        let mut text = format!("{HEADER}\r\n");
+        for run in &self.runs {
+            for file in &run.files {
+                text.push_str(&row(&run.name, file));
+            }
+        }
+        let total = ["total".to_owned(), String::new(), String::new(), String::new(), String::new()];
+        text.push_str(&join(total.into_iter().chain(numbers(&self.totals())).chain([String::new()])));
+        text
+    }
+}
+
+fn row(run: &str, file: &FileReport) -> String {
+    let signed_by = match (file.state.as_str(), &file.signed_by) {
+        ("held", _) => "",
+        (_, Some(signer)) => signer,
+        (_, None) => "unsigned",
+    };
+    let date = file.date.clone().unwrap_or_default();
+    let head = [run.to_owned(), file.name.clone(), file.sha256.to_string(), date, file.state.clone()];
+    join(head.into_iter().chain(numbers(&file.books)).chain([signed_by.to_owned()]))
+}
+
+fn numbers(books: &Books) -> impl Iterator<Item = String> {
+    let (items, placements) = (books.items, books.placements);
+    [
+        items.available,
+        items.staged,
+        items.held,
+        items.duplicate,
+        items.rejected,
+        items.skipped,
+        placements.staged,
+        placements.existing,
+        books.changed,
+    ]
+    .into_iter()
+    .map(|number| number.to_string())
+}
+
+fn join(cells: impl Iterator<Item = String>) -> String {
+    cells.map(|cell| cell_of(&cell)).collect::<Vec<_>>().join(",") + "\r\n"
+}
+
+/// A cell as RFC 4180 has it. File names come from outside the firm: what a spreadsheet would take for a formula gets an
+/// apostrophe before it.
+fn cell_of(text: &str) -> String {
+    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
+    let defused = if is_formula { format!("'{text}") } else { text.to_owned() };
+    if defused.contains([',', '"', '\n', '\r', ';']) {
+        format!("\"{}\"", defused.replace('"', "\"\""))
+    } else {
+        defused
+    }
+}
+
+/// A firm code as part of a file's name.
+fn file_name(firm_code: &str) -> String {
+    firm_code.chars().map(|letter| if letter.is_ascii_alphanumeric() { letter } else { '-' }).collect()
+}
