@@ -18,6 +18,7 @@ use jiff::{SignedDuration, Timestamp, ToSpan};
 use mail_parser::{MessageParser, MimeHeaders};
 use rusqlite::Connection;
 use serde_json::Value;
+use support::daemon::Daemon;
 use support::firm::{Firm, Said, Settings, export, message};
 use support::sinks::{Identity, MailScript, MailSink, WebSink};
 use tempfile::TempDir;
@@ -679,4 +680,28 @@ fn a_real_run_is_told_without_its_chat() {
     }
     let status = firm.run(&["status"]).expect(0).out;
     assert!(status.contains("alerts     ") && status.contains("icechatd alert list"), "{status}");
+}
+
+/// The whole way, as on a firm's machine: the daemon's run finds somebody without a mailbox, the daemon looks, and a child
+/// of it tells; once.
+#[test]
+fn the_daemon_tells_what_its_run_found() {
+    let sink = WebSink::start(&[]);
+    let more = "[alerts]\nwebhook = \"hook\"\nping = \"hook\"\n".to_owned();
+    let mailboxes = "domains = [\"contoso.com\"]\nlist = \"mailboxes.csv\"\n".to_owned();
+    let firm = Firm::with(&Settings { more, mailboxes, ..Settings::default() });
+    keep(&firm.path("hook"), &format!("http://127.0.0.1:{}/{TOKEN}", sink.port()));
+    fs::write(firm.path("mailboxes.csv"), "PrimarySmtpAddress\namy@contoso.com\n").unwrap();
+    let records = message("m-1", "ghost@contoso.com", &["amy@contoso.com"], "nightjar over the marsh");
+    firm.deliver_export("day.xml.pgp", &export(&records));
+    let mut daemon = Daemon::start(&firm);
+    daemon.wait_until("a POST", || sink.requests().iter().any(|request| request.line.starts_with("POST ")));
+    daemon.stop();
+    let posts: Vec<_> = sink.requests().into_iter().filter(|request| request.line.starts_with("POST ")).collect();
+    assert_eq!(posts.len(), 1, "{posts:?}");
+    let body: Value = serde_json::from_str(&posts[0].body).unwrap();
+    let kinds: Vec<_> = body["icechatd"]["alerts"].as_array().unwrap().iter().map(|alert| &alert["kind"]).collect();
+    assert!(kinds.contains(&&Value::from("unresolved")), "{body}");
+    assert!(body["text"].as_str().unwrap().contains("ghost@contoso.com"), "{body}");
+    assert!(!posts[0].body.contains("nightjar") && !daemon.log().contains(TOKEN), "{body}");
 }
