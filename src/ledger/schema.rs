@@ -1,7 +1,7 @@
 //! The ledger's tables, as migrations that are only ever appended to: a database of any age becomes today's, and one of
 //! a newer program is left alone.
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::LedgerError;
 
@@ -342,13 +342,16 @@ CREATE INDEX unplaced_ours ON unplaced (person) WHERE external = 0;
 ALTER TABLE runs ADD COLUMN trouble TEXT;
 ";
 
-/// Brings a database to today's tables, each migration in a transaction of its own.
+/// Brings a database to today's tables, each migration in a transaction of its own. Of several programs that come first,
+/// one does it and the others wait: how far it is is asked again once nobody else may write.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
-    let version = version(connection)?;
-    for (index, (_, statements)) in MIGRATIONS.iter().enumerate().skip(version) {
-        let transaction: Transaction<'_> = connection.transaction()?;
-        transaction.execute_batch(statements)?;
-        transaction.pragma_update(None, "user_version", index + 1)?;
+    while version(connection)? < MIGRATIONS.len() {
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let done = version(&transaction)?;
+        if let Some((_, statements)) = MIGRATIONS.get(done) {
+            transaction.execute_batch(statements)?;
+            transaction.pragma_update(None, "user_version", done + 1)?;
+        }
         transaction.commit()?;
     }
     Ok(())
@@ -382,6 +385,27 @@ mod tests {
         drop(connection);
         let ledger = super::super::Ledger::read(dir.path()).unwrap().unwrap();
         assert!(ledger.versions().unwrap().is_empty() && ledger.open_rejections().unwrap().is_empty());
+    }
+
+    #[test]
+    fn the_first_programs_after_an_update_do_not_stumble_over_each_other() {
+        for _ in 0..10 {
+            let dir = tempfile::tempdir().unwrap();
+            let connection = Connection::open(dir.path().join("ledger.db")).unwrap();
+            connection.pragma_update(None, "journal_mode", "WAL").unwrap();
+            connection.execute_batch(FIRST).unwrap();
+            connection.pragma_update(None, "user_version", 1).unwrap();
+            let start = std::sync::Barrier::new(4);
+            std::thread::scope(|scope| {
+                let programs = [0; 4].map(|_| {
+                    scope.spawn(|| {
+                        start.wait();
+                        super::super::Ledger::read(dir.path()).map(|ledger| ledger.is_some())
+                    })
+                });
+                assert!(programs.into_iter().all(|program| program.join().unwrap().unwrap()));
+            });
+        }
     }
 
     #[test]
