@@ -13,7 +13,7 @@ use crate::cause::chain;
 use crate::config::Config;
 use crate::durable::Disk;
 use crate::inputs::{self, InputError, Inputs};
-use crate::ledger::{Ledger, LedgerError};
+use crate::ledger::Ledger;
 use crate::report;
 
 /// How a check came out.
@@ -105,8 +105,11 @@ impl Lines {
 
     /// The ledger, the operators' files beside it, and what needs a person.
     fn ledger(&mut self, config: &Config, now: Timestamp) -> Option<Ledger> {
-        let made = Disk::open_or_make(&config.state.directory, 0o700).map_err(LedgerError::from);
-        let ledger = match made.and_then(|_| Ledger::for_dry_run(&config.state.directory)) {
+        if let Err(error) = Disk::open_or_make(&config.state.directory, 0o700) {
+            folders::unusable(self, "state", "state.directory", &error);
+            return None;
+        }
+        let ledger = match Ledger::for_dry_run(&config.state.directory) {
             Ok(ledger) => ledger,
             Err(error) => {
                 self.failed("state", &error);

@@ -77,6 +77,8 @@ fn a_good_set_up_passes_and_folders_are_made() {
     assert_eq!(fs::read_dir(firm.path("staging")).unwrap().count(), 0, "a check leaves nothing");
 
     let text = firm.run(&["check"]).expect(0).out;
+    let (text, verdict) = text.trim_end().rsplit_once('\n').unwrap();
+    assert_eq!(verdict, "nothing to mend");
     assert_eq!(text.lines().count(), said["checks"].as_array().unwrap().len());
     assert!(text.lines().all(|line| line.starts_with("ok ") || line.starts_with("note ")), "{text}");
 }
@@ -130,6 +132,9 @@ fn a_login_that_is_refused_is_told_from_a_folder_that_is_missing() {
     let said = check(&firm, 1);
     let text = line(&said, "login", "failure");
     assert!(text.contains("login as") && text.contains("keys show"), "{text}");
+    assert!(line(&said, "not tried", "note").starts_with("listing, newest export: "), "{said:#}");
+    let text = firm.run(&["check"]).expect(1).out;
+    assert!(text.ends_with("\n1 failure: a run would fail; mend it and check again\n"), "{text}");
     assert_eq!(lines(&said, "host key", "ok").len(), 1);
 
     let firm = Firm::new();

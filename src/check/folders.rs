@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use rustix::fs::statvfs;
 
 use super::{Level, Lines};
+use crate::cause::chain;
 use crate::config::Config;
 use crate::durable::{self, Disk, PathError};
 use crate::ledger::{Ledger, RunSize};
@@ -26,7 +27,7 @@ pub(super) fn check(lines: &mut Lines, config: &Config, ledger: Option<&Ledger>)
     let Some(ledger) = ledger else { return };
     let state = &config.state.directory;
     if let Err(error) = probe(state, 0o700) {
-        return lines.failed("state", &error);
+        return unusable(lines, "state", "state.directory", &error);
     }
     lines.add("state", Level::Ok, format!("{}: can be written", state.display()));
     match ledger.largest_of_last_runs() {
@@ -35,12 +36,21 @@ pub(super) fn check(lines: &mut Lines, config: &Config, ledger: Option<&Ledger>)
     }
 }
 
+/// Folders are made where they are missing, but not their parents.
+pub(super) fn unusable(lines: &mut Lines, name: &'static str, key: &str, error: &PathError) {
+    let advice = match error.source.kind() {
+        io::ErrorKind::NotFound => "make the folder that it is to stand in",
+        _ => "this user must be able to write there",
+    };
+    lines.add(name, Level::Failure, format!("{}; {advice}, or correct {key}", chain(error)));
+}
+
 /// Whether hard links are possible there.
 fn staging(lines: &mut Lines, config: &Config) -> Option<bool> {
     let can_link = match probe(&config.staging.local, 0o750) {
         Ok(can_link) => can_link,
         Err(error) => {
-            lines.failed("staging", &error);
+            unusable(lines, "staging", "staging.local", &error);
             return None;
         }
     };

@@ -14,6 +14,8 @@ use crate::inputs::{self, Inputs};
 
 /// The steps in their order, by the name of their line. Each needs those before it.
 const STEPS: [&str; 4] = ["connection", "host key", "login", "listing"];
+/// The last step, which only an export makes possible.
+const NEWEST: &str = "newest export";
 /// Names in a line; more are counted.
 const NAMES: usize = 5;
 /// A file of the site that is so much ahead of our clock is worth a warning, seconds: clocks that nobody sets drift by less.
@@ -23,14 +25,15 @@ pub(super) fn check(lines: &mut Lines, config: &Config, inputs: Option<&Inputs>,
     // Somebody is waiting, and a second try would say the same.
     let timeouts = Timeouts { retries: 0, connect: Duration::from_secs(10), ..Timeouts::default() };
     if !resolves(lines, config, timeouts.clone()) {
-        return;
+        return not_tried(lines, 0);
     }
     if config.site.host_keys.is_empty() {
         return offered(lines, config);
     }
     let site = match inputs::site_secrets(config) {
         Ok(secrets) => Site::with_timeouts(&config.site, &config.limits, &secrets, timeouts),
-        Err(error) => return lines.failed("login", &error),
+        // What is missing or unreadable has its line already.
+        Err(_) => return not_tried(lines, 0),
     };
     let mut site = match site {
         Ok(site) => site,
@@ -41,6 +44,7 @@ pub(super) fn check(lines: &mut Lines, config: &Config, inputs: Option<&Inputs>,
             let step = step_of(error.trouble());
             passed(lines, config, site.met(), step);
             lines.failed(STEPS[step], &error);
+            not_tried(lines, step + 1);
         }
         Ok(listing) => {
             passed(lines, config, site.met(), STEPS.len());
@@ -50,6 +54,12 @@ pub(super) fn check(lines: &mut Lines, config: &Config, inputs: Option<&Inputs>,
             newest(lines, &mut site, listing.exports.last(), inputs);
         }
     }
+}
+
+/// Silence about a step must not pass for a good word.
+fn not_tried(lines: &mut Lines, from: usize) {
+    let steps: Vec<_> = STEPS.into_iter().skip(from).chain([NEWEST]).collect();
+    lines.add("not tried", Level::Note, format!("{}: what failed above comes first", steps.join(", ")));
 }
 
 /// The host's name has addresses.
@@ -189,25 +199,28 @@ fn is_encrypted(site: &mut Site, file: &RemoteFile) -> bool {
 
 /// Whether ICE encrypts to one of our keys, before the first run finds out. It says nothing of the export's integrity.
 fn newest(lines: &mut Lines, site: &mut Site, newest: Option<&RemoteFile>, inputs: Option<&Inputs>) {
-    const NAME: &str = "newest export";
     let (Some(file), Some(inputs)) = (newest, inputs) else { return };
     let beginning = match site.beginning(file, decrypt::BEGINNING) {
         Ok(beginning) => beginning,
-        Err(error) => return lines.add(NAME, Level::Warning, chain(&error)),
+        Err(error) => return lines.add(NEWEST, Level::Warning, chain(&error)),
     };
     match decrypt::can_open(beginning.as_slice(), &inputs.keys) {
-        Ok(fingerprint) => lines.add(NAME, Level::Ok, format!("{} is for our key {fingerprint}", file.name)),
+        Ok(fingerprint) => lines.add(NEWEST, Level::Ok, format!("{} is for our key {fingerprint}", file.name)),
         Err(error) => {
             let better: Option<DecryptError> = inputs.retired_key_of(beginning.as_slice(), &error);
             let reason = chain(&better.unwrap_or(error));
-            lines.add(NAME, Level::Warning, format!("{} would be held: {reason}", file.name));
+            lines.add(NEWEST, Level::Warning, format!("{} would be held: {reason}", file.name));
         }
     }
 }
 
 fn offered(lines: &mut Lines, config: &Config) {
     let text = match Site::offered_host_key(&config.site) {
-        Err(error) => return lines.failed(if is_unreachable(&error) { "connection" } else { "host key" }, &error),
+        Err(error) => {
+            let step = usize::from(!is_unreachable(&error));
+            lines.failed(STEPS[step], &error);
+            return not_tried(lines, step + 1);
+        }
         Ok(offered) => format!(
             "none is pinned; the site offers {offered}. Ask ICE by another way whether that is right, then set \
              site.host_keys = [\"{offered}\"]"
@@ -215,6 +228,7 @@ fn offered(lines: &mut Lines, config: &Config) {
     };
     lines.add("connection", Level::Ok, format!("port {} answers", config.site.port));
     lines.add("host key", Level::Failure, text);
+    not_tried(lines, 2);
 }
 
 fn is_unreachable(error: &SiteError) -> bool {

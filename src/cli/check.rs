@@ -27,7 +27,7 @@ pub(super) fn check(config: &Path, arguments: &Arguments) -> Result<ExitCode, Fa
     if arguments.json {
         output::print_json(&serde_json::json!({"checks": lines}))?;
     } else {
-        let text: Vec<String> = lines.iter().map(line).collect();
+        let text: Vec<String> = lines.iter().map(line).chain([verdict(&lines)]).collect();
         output::print(&text.join("\n"))?;
     }
     let worst = |level| lines.iter().any(|line| line.level == level);
@@ -38,6 +38,24 @@ pub(super) fn check(config: &Path, arguments: &Arguments) -> Result<ExitCode, Fa
     } else {
         ExitCode::Complete
     })
+}
+
+/// The last line, for who does not read the others.
+fn verdict(lines: &[Line]) -> String {
+    let counted = |level, noun: &str| match lines.iter().filter(|line| line.level == level).count() {
+        0 => None,
+        1 => Some(format!("1 {noun}")),
+        count => Some(format!("{count} {noun}s")),
+    };
+    let (failures, warnings) = (counted(Level::Failure, "failure"), counted(Level::Warning, "warning"));
+    match (failures, warnings) {
+        (None, None) => "nothing to mend".to_owned(),
+        (None, Some(warnings)) => format!("{warnings}: a run can work, but see to it"),
+        (Some(failures), warnings) => {
+            let both: Vec<String> = [failures].into_iter().chain(warnings).collect();
+            format!("{}: a run would fail; mend it and check again", both.join(", "))
+        }
+    }
 }
 
 fn line(line: &Line) -> String {

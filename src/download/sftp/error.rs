@@ -119,7 +119,7 @@ pub enum Trouble {
         limit: Duration,
     },
     /// The host showed none of the pinned keys; no login was tried.
-    #[error("host key refused: offered {}, pinned in site.host_keys {}; if the site announced new keys, pin one of them", offered.join(" and "), listed(pinned))]
+    #[error("host key refused: offered {}, pinned in site.host_keys {}; pin another only after ICE has confirmed it by another way", offered.join(" and "), listed(pinned))]
     HostKey {
         /// Fingerprints that were offered, each with its kind.
         offered: Vec<String>,
@@ -151,7 +151,7 @@ pub enum Trouble {
     #[error("logged in, but the site refuses the sftp subsystem")]
     NoSftp,
     /// The remote folder is not there.
-    #[error("site.directory `{0}` does not exist at the site")]
+    #[error("site.directory `{0}` does not exist at the site; correct it, or ask ICE for the folder")]
     MissingDirectory(String),
     /// The remote folder or a file in it is not ours to read.
     #[error("the site denies permission for `{0}`")]
@@ -177,7 +177,7 @@ pub enum Trouble {
         least: u64,
     },
     /// The connection broke, or the other side does not speak the protocol.
-    #[error("connection lost while {doing}")]
+    #[error("connection lost while {doing}{}", hint(doing))]
     Lost {
         /// What was going on.
         doing: &'static str,
@@ -220,6 +220,15 @@ impl Trouble {
     /// Whether the connection is as good as before, with nothing in flight.
     pub(super) fn leaves_session_usable(&self) -> bool {
         matches!(self, Self::Missing(_) | Self::Changed(_) | Self::Denied(_) | Self::Spool(_))
+    }
+}
+
+/// What to look at where the other side hung up before a word of SSH.
+fn hint(doing: &str) -> &'static str {
+    if doing == "greeting the SSH server" {
+        "; check that site.port is that of an SFTP server, and that this machine's address is registered"
+    } else {
+        ""
     }
 }
 
