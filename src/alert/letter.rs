@@ -120,7 +120,7 @@ fn complaint(mail: &Mail, error: &lettre::transport::smtp::Error, password: Opti
     let hint = match mail.security {
         MailSecurity::StartTls => "; nothing was sent: mail.security asks for STARTTLS, with a good certificate",
         MailSecurity::Tls => "; nothing was sent: mail.security asks for TLS, with a good certificate",
-        MailSecurity::Plain => "",
+        MailSecurity::Plain => "; check mail.server and mail.port",
     };
     MailError::NoAnswer { server, words, hint }
 }
