@@ -150,10 +150,8 @@ impl fmt::Display for Held {
         }
         if !self.items.is_empty() {
             let count = self.items.len();
-            writeln!(
-                f,
-                "held items ({count}), in nobody's mailbox: icechatd mapping unresolved, then icechatd replay"
-            )?;
+            let advice = "map one of these people who is yours, then icechatd replay";
+            writeln!(f, "held items ({count}), in nobody's mailbox: {advice}")?;
         }
         for items in self.items.chunk_by(|one, next| one.export == next.export) {
             write_export(f, items)?;

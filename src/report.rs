@@ -59,7 +59,7 @@ impl fmt::Display for Needs {
                 state.held_items,
                 "item",
                 "held",
-                "in nobody's mailbox; icechatd mapping unresolved, then icechatd replay; or icechatd held list",
+                "in nobody's mailbox; icechatd held list shows whom they concern; map one who is yours, then icechatd replay",
             ),
             (
                 state.rejected_records,
@@ -186,7 +186,7 @@ pub fn to_text(report: &RunReport) -> String {
 }
 
 fn write_text(text: &mut String, report: &RunReport) -> fmt::Result {
-    let outcome = report.outcome.as_deref().unwrap_or("still working");
+    let outcome = report.outcome.as_deref().unwrap_or("not ended");
     writeln!(text, "run {}  {}  {}  {outcome}", report.name, report.verb, report.firm_code)?;
     let finished = report.finished.map_or_else(|| "-".to_owned(), |time| time.to_string());
     writeln!(text, "started {}  finished {finished}", report.started)?;

@@ -53,10 +53,10 @@ pub enum DecryptError {
         fingerprint: String,
     },
     /// The integrity check failed.
-    #[error("altered or damaged: the integrity check failed; fetch it again or ask the sender for it again")]
+    #[error("altered or damaged: the integrity check failed; ask the sender for it again")]
     Tampered(#[source] Cause),
     /// The file ends before the message does.
-    #[error("cut short: the file ends before the message does; fetch it again or ask the sender for it again")]
+    #[error("cut short: the file ends before the message does; ask the sender for it again")]
     Truncated,
     /// Something stands behind the message; ignoring it could lose an export.
     #[error("data follows the end of the message; ask the sender for one message in each file")]

@@ -28,12 +28,12 @@ struct Unresolved {
 
 pub(super) fn unresolved(config: &Path, json: bool) -> Result<ExitCode, Failure> {
     let config = Config::load(config)?;
-    let people = match Ledger::read(&config.state.directory)? {
+    let (people, held_items) = match Ledger::read(&config.state.directory)? {
         Some(ledger) => {
             let list = inputs::list_with_names(&config, &ledger)?;
-            with_suggestions(ledger.unplaced(false)?, list.as_ref())
+            (with_suggestions(ledger.unplaced(false)?, list.as_ref()), ledger.state_now()?.held_items)
         }
-        None => Vec::new(),
+        None => (Vec::new(), 0),
     };
     if json {
         output::print_json(&json!(people))?;
@@ -43,6 +43,12 @@ pub(super) fn unresolved(config: &Path, json: bool) -> Result<ExitCode, Failure>
     let (known, nameless): (Vec<_>, Vec<_>) = people.into_iter().partition(|found| found.person.im_id.is_some());
     output::print(&csv(&known))?;
     advise(&config.mapping.directory, &known, &nameless);
+    if known.is_empty() && nameless.is_empty() && held_items > 0 {
+        output::complain(&format!(
+            "but items are held ({held_items}) whose people all look external: icechatd held list names them; map one who \
+             is yours, or icechatd held dismiss"
+        ));
+    }
     Ok(ExitCode::Complete)
 }
 
