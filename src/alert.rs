@@ -85,13 +85,13 @@ pub fn summary(ledger: &Ledger, config: &Config, now: Timestamp) -> Result<Optio
         .filter(|alert| !is_silenced(alert, config, now))
         .min_by_key(|alert| (severity(alert), Kind::named(&alert.kind), alert.id));
     let silent = if silent > 0 { format!(" ({silent} acknowledged)") } else { String::new() };
-    let worst = worst.map_or_else(String::new, |alert| format!("; {}: {}", alert.kind, alert.words));
+    let worst = worst.map_or_else(String::new, |alert| format!("; first {}: {}", alert.kind, alert.words));
     let dead: Vec<String> = ledger.undelivered()?.iter().map(|dead| dead.channel.as_str().to_owned()).collect();
     let dead = if dead.is_empty() { String::new() } else { format!("; not delivered by {}", dead.join(", ")) };
     if open.is_empty() && dead.is_empty() {
         return Ok(None);
     }
-    Ok(Some(format!("{} open{silent}{worst}{dead}: icechatd alert list", open.len())))
+    Ok(Some(format!("{} open{silent}, icechatd alert list shows them{worst}{dead}", open.len())))
 }
 
 fn horizon(now: Timestamp) -> Horizon {

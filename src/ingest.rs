@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use jiff::Timestamp;
+use jiff::{Timestamp, Unit};
 
 pub use self::error::IngestError;
 use self::recorded::circumstances;
@@ -315,6 +315,7 @@ fn dry_run_finished(
     files: Reports,
 ) -> Result<Finished, IngestError> {
     let now = (job.clock)();
+    let whole = |time: Timestamp| time.round(Unit::Second).unwrap_or(time);
     let mut needs = report::needs(ledger, job.config, now)?;
     for file in &files {
         needs.add_foreseen(file);
@@ -324,8 +325,9 @@ fn dry_run_finished(
         name: "dry-run".to_owned(),
         verb: "ingest --dry-run".to_owned(),
         firm_code: job.config.site.firm_code.clone(),
-        started,
-        finished: Some(now),
+        // As the ledger has it of other runs.
+        started: whole(started),
+        finished: Some(whole(now)),
         outcome: Some(outcome.as_str().to_owned()),
         error: None,
         files,

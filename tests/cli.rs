@@ -291,6 +291,29 @@ fn whoever_is_unresolved_can_be_filled_in_and_dropped() {
 
     let nobody = Firm::new();
     assert!(nobody.run(&["mapping", "unresolved"]).expect(0).err.contains("everybody of ours has a mailbox"));
+
+    let strangers = "<Conversation><RoomID>R</RoomID><Message><MessageID>m</MessageID><ImId>ghost1</ImId>\
+                     <SenderEmail>ghost@northern.example</SenderEmail><DateTimeUTC>2026-11-19T13:01:00Z</DateTimeUTC>\
+                     <Content>c</Content></Message></Conversation>";
+    nobody.deliver("s.pgp", &nobody.encrypt(&format!("<IceChatExport>{strangers}</IceChatExport>")));
+    nobody.ingest(3);
+    let said = nobody.run(&["mapping", "unresolved"]).expect(0).err;
+    assert!(said.contains("items are held (1) whose people all look external"), "{said}");
+}
+
+#[test]
+fn what_is_no_day_no_number_and_no_file_is_named_in_plain_words() {
+    let firm = Firm::new();
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&["alert", "ack", "1", "--until", "soon"], 2, "no day; write it as in 2026-12-24"),
+        (&["keys", "extend", "--until", "soon", "handout"], 2, "no day; write it as in 2026-12-24"),
+        (&["alert", "ack", "one", "--until", "2099-01-01"], 2, "no number; icechatd alert list shows them"),
+        (&["mapping", "check", "mapping"], 1, "mapping is a folder; name the files in it"),
+    ];
+    for (arguments, code, words) in cases {
+        let said = firm.run(arguments).expect(code).err;
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
 }
 
 #[test]

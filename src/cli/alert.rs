@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use super::place::Place;
-use super::{Failure, output};
+use super::{Failure, day_of, output};
 use crate::alert::deliver::{channels, deliver, test};
 use crate::alert::{Kind, is_silenced};
 use crate::cause::chain;
@@ -34,11 +34,11 @@ pub(super) enum Verb {
                       ingest is not changed: dismiss what is held with `icechatd held dismiss`.")]
     Ack {
         /// Numbers, as `alert list` shows them
-        #[arg(required = true, value_name = "ID")]
+        #[arg(required = true, value_name = "ID", value_parser = number)]
         ids: Vec<i64>,
 
         /// The last day of the silence, in the schedule's time zone, as in 2026-12-24
-        #[arg(long, value_name = "DATE")]
+        #[arg(long, value_name = "DATE", value_parser = day_of)]
         until: Date,
 
         /// Why, for the record
@@ -68,6 +68,10 @@ pub(super) fn alert(place: &Place, verb: &Verb) -> Result<ExitCode, Failure> {
         Verb::Test { json } => try_all(&config, *json),
         Verb::Deliver => deliver_now(&config),
     }
+}
+
+fn number(text: &str) -> Result<i64, &'static str> {
+    text.parse().map_err(|_| "no number; icechatd alert list shows them")
 }
 
 fn list(config: &Config, all: bool, json: bool) -> Result<ExitCode, Failure> {

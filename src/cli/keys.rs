@@ -83,7 +83,7 @@ pub(super) enum Verb {
         years: i16,
 
         /// To the end of this day, in UTC
-        #[arg(long, value_name = "DATE", conflicts_with = "years")]
+        #[arg(long, value_name = "DATE", conflicts_with = "years", value_parser = super::day_of)]
         until: Option<Date>,
 
         /// The key, as the configuration names it; the newest by default

@@ -79,6 +79,11 @@ pub(super) fn mapping(config: &Path, verb: &Verb) -> Result<ExitCode, Failure> {
 fn check(files: &[PathBuf], json: bool) -> Result<ExitCode, Failure> {
     let mut read = Vec::new();
     for path in files {
+        if path.is_dir() {
+            let line =
+                format!("{0} is a folder; name the files in it: icechatd mapping check {0}/*.csv", path.display());
+            return Err(Failure::new(ExitCode::Failed, line));
+        }
         read.push((path.display().to_string(), std::fs::read(path).at(path)?));
     }
     // Rows that are warned of count; they only look damaged.

@@ -193,3 +193,8 @@ fn dispatch(arguments: Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
         Verb::Verify(verify) => verify::verify(config, &verify),
     }
 }
+
+/// A day, as arguments take it.
+fn day_of(text: &str) -> Result<jiff::civil::Date, &'static str> {
+    text.parse().map_err(|_| "no day; write it as in 2026-12-24")
+}

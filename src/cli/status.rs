@@ -157,7 +157,7 @@ fn text(config: &Config, facts: &Facts) -> String {
         let how_far = facts.in_flight.as_ref().map(|run| format!(": {run}")).unwrap_or_default();
         lines.push(format!("run        in flight{how_far}"));
     }
-    lines.push(last_run(last.as_ref()));
+    lines.push(last_run(last.as_ref(), facts.working));
     lines.push(format!("next run   {}", next_run(facts, zone)));
     lines.push(format!("last days  {}", listed(dates).unwrap_or_else(|| "none yet".to_owned())));
     lines.extend(listed(&outlook.missing).map(|days| format!("missing    {days}")));
@@ -192,13 +192,18 @@ fn configuration(rejected: Option<&Rejection>, invalid: Option<&str>, zone: &Tim
     Some(format!("config     {state}, the daemon works by the one before; {why}"))
 }
 
-fn last_run(last: Option<&RunReport>) -> String {
+fn last_run(last: Option<&RunReport>, working: bool) -> String {
     let Some(run) = last else { return "last run   none yet".to_owned() };
+    let outcome = match run.outcome.as_deref() {
+        Some(outcome) => outcome,
+        // Its books would be those of what it has done so far.
+        None if working => return format!("this run   {} {} still works", run.name, run.verb),
+        None => "was cut off, the next one finishes it",
+    };
     format!(
-        "last run   {} {} {}: {}",
+        "last run   {} {} {outcome}: {}",
         run.name,
         run.verb,
-        run.outcome.as_deref().unwrap_or("still working"),
         run.error.clone().unwrap_or_else(|| report::books_line(&report::totals(run)))
     )
 }

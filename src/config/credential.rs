@@ -44,7 +44,10 @@ pub struct Credential {
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
     /// It stands nowhere.
-    #[error("{key}: no credential {name} at {places}; put it there, or correct the name in the configuration")]
+    #[error(
+        "{key}: no credential {name} at {places}; put it there{}, or correct the name in the configuration",
+        made_by(key)
+    )]
     Missing {
         /// The configuration's key.
         key: &'static str,
@@ -88,6 +91,11 @@ pub enum CredentialError {
         /// What is wrong; what to do.
         problem: &'static str,
     },
+}
+
+/// What makes such a credential.
+fn made_by(key: &str) -> &'static str {
+    if ["keys.ssh", "keys.pgp"].contains(&key) { " (icechatd keys init makes it)" } else { "" }
 }
 
 impl Credential {

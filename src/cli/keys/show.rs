@@ -41,7 +41,10 @@ pub(super) fn show(config: &KeysConfig, json: bool) -> Result<(), Failure> {
     if json {
         output::print_json(&json!({"ssh": ssh, "pgp": pgp, "retired": retired, "unused": unused}))?;
     } else {
-        output::print(&text(&ssh, &pgp, &retired, &unused))?;
+        let text = text(&ssh, &pgp, &retired, &unused);
+        if !text.is_empty() {
+            output::print(&text)?;
+        }
     }
     failure.map_or(Ok(()), |failure| Err(Failure::new(ExitCode::Failed, failure.line)))
 }
