@@ -87,6 +87,17 @@ pub enum InputError {
     Settings(#[source] serde_json::Error),
 }
 
+impl InputError {
+    /// Whether it is the mailbox list that is at fault, rather than the mapping.
+    pub fn is_about_the_list(&self) -> bool {
+        match self {
+            Self::List { .. } | Self::Shrunk(_) => true,
+            Self::File { key, .. } => *key == "mailboxes.list",
+            _ => false,
+        }
+    }
+}
+
 /// Keys and profile.
 #[derive(Debug)]
 pub struct Inputs {

@@ -215,7 +215,8 @@ fn a_list_that_shrank_counts_once_a_person_says_so() {
     assert!(text.contains("icechatd mapping accept"), "{text}");
     assert_eq!(error_files(firm.dir.path()), ["mailboxes.csv.error.txt"]);
     assert!(status(&firm)["mapping_rejected"].as_str().unwrap().contains("names 2 mailboxes"));
-    firm.run(&["check", "--offline"]).expect(3);
+    let said = firm.run(&["check", "--offline"]).expect(3).out;
+    assert!(said.contains("WARNING  mailboxes      the mailbox list is rejected"), "{said}");
 
     // A run that a person starts does not take it either.
     firm.deliver_export("more.xml.pgp", &export(&message("m-2", "user7@contoso.com", &[JOE], "hello")));

@@ -20,13 +20,16 @@ pub(super) fn check(lines: &mut Lines, config: &Config, ledger: &Ledger, now: Ti
             list(lines, config, ledger, &rules, now);
             addresses(lines, config, &rules);
         }
-        Err(error) => match inputs::rules(config, ledger, RulesFrom::Force) {
-            Ok(kept) => {
-                let kept = format!("runs go on with the last good set, of {} ImIds", kept.mapping.len());
-                lines.add("mapping", Level::Warning, format!("{}; {kept}", chain(&error)));
+        Err(error) => {
+            let name = if error.is_about_the_list() { "mailboxes" } else { "mapping" };
+            match inputs::rules(config, ledger, RulesFrom::Force) {
+                Ok(kept) => {
+                    let kept = format!("runs go on with the last good set, of {} ImIds", kept.mapping.len());
+                    lines.add(name, Level::Warning, format!("{}; {kept}", chain(&error)));
+                }
+                Err(_) => lines.failed(name, &error),
             }
-            Err(_) => lines.failed("mapping", &error),
-        },
+        }
     }
 }
 

@@ -16,7 +16,7 @@ use crate::config::{Config, state_directory_of};
 use crate::daemon::configuration_in_force;
 use crate::exit_code::ExitCode;
 use crate::in_flight::InFlight;
-use crate::inputs;
+use crate::inputs::{self, InputError};
 use crate::ledger::{Ledger, LedgerError, Rejection, RunReport};
 use crate::lock::is_held;
 use crate::report::{self, Needs, Outlook};
@@ -37,6 +37,8 @@ struct Facts {
     in_flight: Option<InFlight>,
     /// Why the operators' files as they stand are no good.
     mapping_rejected: Option<String>,
+    /// Whether that is for the mailbox list.
+    is_list_rejected: bool,
     rules: Standing,
     recorded: Recorded,
     now: Timestamp,
@@ -87,12 +89,14 @@ fn facts(config: &Config, invalid: Option<String>) -> Result<Facts, Failure> {
         Some(ledger) => ledger,
         None => Ledger::none()?,
     };
+    let rejected = inputs::rules_strictly(config).err();
     Ok(Facts {
         invalid,
         daemon: is_held(&state.join("daemon.lock")),
         working,
         in_flight: InFlight::read(state).filter(|_| working),
-        mapping_rejected: inputs::rules_strictly(config).err().map(|error| chain(&error)),
+        is_list_rejected: rejected.as_ref().is_some_and(InputError::is_about_the_list),
+        mapping_rejected: rejected.map(|error| chain(&error)),
         rules: standing(Some(&ledger))?,
         recorded: recorded(&ledger, config, working, now)?,
         now,
@@ -165,7 +169,8 @@ fn text(config: &Config, facts: &Facts) -> String {
     lines.extend(facts.rules.lines(zone));
     // What the daemon has said is not said twice; what stands there without a daemon is.
     if let Some(rejected) = facts.mapping_rejected.as_ref().filter(|_| !facts.rules.is_rejected()) {
-        lines.push(format!("mapping    REJECTED, the last good one (if any) stays in force: {rejected}"));
+        let which = if facts.is_list_rejected { "mailboxes" } else { "mapping" };
+        lines.push(format!("{which:<11}REJECTED, the last good one (if any) stays in force: {rejected}"));
     }
     lines.extend(alerts.as_ref().map(|alerts| format!("alerts     {alerts}")));
     if !needs.is_clear() {
