@@ -314,6 +314,7 @@ fn what_is_no_day_no_number_and_no_file_is_named_in_plain_words() {
         let said = firm.run(arguments).expect(code).err;
         assert!(said.contains(words), "{arguments:?}: {said}");
     }
+    assert!(firm.run(&["alert", "list"]).expect(0).err.contains("no daemon is running"));
 }
 
 #[test]

@@ -37,7 +37,10 @@ pub(super) fn check(lines: &mut Lines, config: &Config, inputs: Option<&Inputs>,
     };
     let mut site = match site {
         Ok(site) => site,
-        Err(error) => return lines.failed("login", &error),
+        Err(error) => {
+            lines.failed("login", &error);
+            return not_tried(lines, 0);
+        }
     };
     match site.list() {
         Err(error) => {

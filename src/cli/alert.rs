@@ -13,7 +13,7 @@ use crate::cause::chain;
 use crate::config::Config;
 use crate::exit_code::ExitCode;
 use crate::ledger::{AlertId, AlertRow, Ledger, Undelivered};
-use crate::lock::Lock;
+use crate::lock::{Lock, is_held};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -88,6 +88,9 @@ fn list(config: &Config, all: bool, json: bool) -> Result<ExitCode, Failure> {
         output::print_json(&json!({"alerts": alerts, "undelivered": undelivered}))?;
     } else {
         output::print(&text(&alerts, &undelivered, config, now))?;
+    }
+    if !is_held(&config.state.directory.join("daemon.lock")) {
+        output::complain("no daemon is running, so this is how things stood when one last looked");
     }
     Ok(ExitCode::Complete)
 }
