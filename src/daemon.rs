@@ -176,6 +176,7 @@ impl Daemon {
         let mut looks = interval(LOOK);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         self.sweep();
+        self.look_for_alerts();
         self.systemd.ready();
         info!(message_id = events::DAEMON_STARTED, firm_code = self.accepted.config.site.firm_code, "daemon started");
         self.show_status();

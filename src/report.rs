@@ -1,6 +1,7 @@
 //! What a run did and what needs a person, for people and for programs (contract 8). Reads the ledger, never the
 //! pipeline.
 
+pub mod cell;
 pub mod coverage;
 mod outlook;
 

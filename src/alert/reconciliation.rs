@@ -6,6 +6,7 @@ use super::message::Letter;
 use crate::books::Books;
 use crate::ledger::{FileReport, RunReport};
 use crate::report::books_line;
+use crate::report::cell::cell;
 
 /// What a day came to.
 #[derive(Debug, Clone)]
@@ -121,19 +122,7 @@ fn numbers(books: &Books) -> impl Iterator<Item = String> {
 }
 
 fn join(cells: impl Iterator<Item = String>) -> String {
-    cells.map(|cell| cell_of(&cell)).collect::<Vec<_>>().join(",") + "\r\n"
-}
-
-/// A cell as RFC 4180 has it. File names come from outside the firm: what a spreadsheet would take for a formula gets an
-/// apostrophe before it.
-fn cell_of(text: &str) -> String {
-    let is_formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    let defused = if is_formula { format!("'{text}") } else { text.to_owned() };
-    if defused.contains([',', '"', '\n', '\r', ';']) {
-        format!("\"{}\"", defused.replace('"', "\"\""))
-    } else {
-        defused
-    }
+    cells.map(|text| cell(&text)).collect::<Vec<_>>().join(",") + "\r\n"
 }
 
 /// A firm code as part of a file's name.

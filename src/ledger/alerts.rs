@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use super::questions::timestamp;
 use super::runs::invoked_by;
 use super::{Ledger, LedgerError};
 
@@ -57,7 +58,7 @@ impl AlertRow {
                 until: until.parse().map_err(|_| LedgerError::Damaged(format!("the day {until:?} of an alert")))?,
                 by: row.get::<_, Option<String>>(8)?.unwrap_or_default(),
                 reason: row.get(9)?,
-                at: row.get::<_, Option<i64>>(10)?.map_or(Timestamp::UNIX_EPOCH, moment),
+                at: row.get::<_, Option<i64>>(10)?.map_or(Timestamp::UNIX_EPOCH, timestamp),
             }),
         };
         Ok(Self {
@@ -65,9 +66,9 @@ impl AlertRow {
             kind: row.get(1)?,
             subject: row.get(2)?,
             words: row.get(3)?,
-            raised: moment(row.get(4)?),
-            ended: row.get::<_, Option<i64>>(5)?.map(moment),
-            told: row.get::<_, Option<i64>>(6)?.map(moment),
+            raised: timestamp(row.get(4)?),
+            ended: row.get::<_, Option<i64>>(5)?.map(timestamp),
+            told: row.get::<_, Option<i64>>(6)?.map(timestamp),
             ack,
         })
     }
@@ -198,9 +199,4 @@ impl Ledger {
         transaction.commit()?;
         Ok(done)
     }
-}
-
-/// A time as the tables keep it.
-pub(super) fn moment(seconds: i64) -> Timestamp {
-    Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, params};
 
-use super::alerts::moment;
+use super::questions::timestamp;
 use super::{Certificate, Ledger, LedgerError, Outcome, Rejection, Undelivered, UnplacedPerson};
 use crate::digest::Sha256;
 
@@ -164,7 +164,7 @@ impl Ledger {
         let mut statement =
             self.connection.prepare_cached("SELECT started, finished FROM runs ORDER BY id DESC LIMIT 1")?;
         let last = statement.query_row([], |row| Ok((row.get(0)?, row.get::<_, Option<i64>>(1)?))).optional()?;
-        Ok(last.filter(|(_, finished)| finished.is_none()).map(|(started, _)| moment(started)))
+        Ok(last.filter(|(_, finished)| finished.is_none()).map(|(started, _)| timestamp(started)))
     }
 
     /// A run that someone stopped says nothing of the site.
@@ -179,11 +179,11 @@ impl Ledger {
         let found = statement.query_row([], |row| {
             Ok(LastAtSite {
                 name: row.get(0)?,
-                began: moment(row.get(1)?),
+                began: timestamp(row.get(1)?),
                 good: row.get::<_, Option<String>>(2)?.as_deref() != Some(Outcome::Failed.as_str()),
                 error: row.get(3)?,
                 trouble: row.get(4)?,
-                failing_since: moment(row.get(5)?),
+                failing_since: timestamp(row.get(5)?),
             })
         });
         Ok(found.optional()?)
@@ -220,8 +220,8 @@ impl Ledger {
                 sha256: Sha256(row.get(0)?),
                 name: row.get(1)?,
                 date: date.transpose()?,
-                received: moment(row.get(3)?),
-                committed: row.get::<_, Option<i64>>(4)?.map_or(Timestamp::UNIX_EPOCH, moment),
+                received: timestamp(row.get(3)?),
+                committed: row.get::<_, Option<i64>>(4)?.map_or(Timestamp::UNIX_EPOCH, timestamp),
                 firm: row.get(5)?,
                 available: row.get(6)?,
                 staged: row.get(7)?,
@@ -255,7 +255,7 @@ impl Ledger {
             since.as_second()
         );
         self.listed(&sql, |row| {
-            let since = moment(row.get(2)?);
+            let since = timestamp(row.get(2)?);
             Ok(Concern { version: row.get(0)?, kind: row.get(1)?, since, concerns: row.get(3)? })
         })
     }
@@ -290,7 +290,7 @@ impl Ledger {
             "SELECT name, started, finished FROM runs WHERE at_site AND finished IS NOT NULL AND outcome <> 'failed'
              ORDER BY id DESC LIMIT 1",
         )?;
-        let row = statement.query_row([], |row| Ok((row.get(0)?, moment(row.get(1)?), moment(row.get(2)?))));
+        let row = statement.query_row([], |row| Ok((row.get(0)?, timestamp(row.get(1)?), timestamp(row.get(2)?))));
         Ok(row.optional()?)
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::alerts::moment;
+use super::questions::timestamp;
 use super::{Ledger, LedgerError};
 
 /// A way to people, or to a program that watches.
@@ -118,7 +118,7 @@ impl Ledger {
                 channel: Channel::parse(&row.get::<_, String>(1)?)?,
                 kind: row.get(2)?,
                 body: row.get(3)?,
-                made: moment(row.get(4)?),
+                made: timestamp(row.get(4)?),
                 tries: row.get(5)?,
             });
         }
@@ -193,7 +193,7 @@ impl Ledger {
         )?;
         let mut rows = statement.query(params![channel.as_str(), kind])?;
         let Some(row) = rows.next()? else { return Ok(None) };
-        Ok(Some((moment(row.get(0)?), row.get(1)?)))
+        Ok(Some((timestamp(row.get(0)?), row.get(1)?)))
     }
 
     /// The channels of which a notice was given up, and none got through since.
@@ -211,7 +211,7 @@ impl Ledger {
                 Ok((row.get::<_, u64>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, Option<String>>(2)?))
             })?;
             if let (notices, Some(given_up), error) = row {
-                let (given_up, error) = (moment(given_up), error.unwrap_or_default());
+                let (given_up, error) = (timestamp(given_up), error.unwrap_or_default());
                 found.push(Undelivered { channel, notices, given_up, error });
             }
         }

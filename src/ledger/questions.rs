@@ -346,6 +346,7 @@ fn file_report(row: &Row<'_>) -> Result<FileReport, LedgerError> {
     })
 }
 
+/// A time as the tables keep it.
 pub(super) fn timestamp(seconds: i64) -> Timestamp {
     Timestamp::from_second(seconds).unwrap_or(Timestamp::UNIX_EPOCH)
 }

@@ -137,5 +137,8 @@ pub fn invoked_by() -> String {
     ["SUDO_USER", "USER", "LOGNAME"]
         .iter()
         .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+        .unwrap_or_else(|| match rustix::process::getuid().as_raw() {
+            0 => "root".to_owned(),
+            other => format!("uid {other}"),
+        })
 }

@@ -7,6 +7,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::cell::cell;
 use crate::mailbox::Mailbox;
 
 /// Someone with no item for a while.
@@ -47,13 +48,12 @@ pub fn to_json(absent: &[Absent], days: u32, staff: usize) -> Value {
     json!({"days": days, "people": staff, "absent": list})
 }
 
-/// For a spreadsheet. An address may begin as a formula does; an apostrophe keeps it from being one.
+/// For a spreadsheet.
 pub fn to_csv(absent: &[Absent]) -> String {
     let rows = absent.iter().map(|one| {
         let mailbox = one.mailbox.as_str();
-        let defused = if mailbox.starts_with(['=', '+', '-']) { "'" } else { "" };
         let last_seen = one.last_seen.map_or_else(|| "never".to_owned(), |day| day.to_string());
-        format!("{defused}{mailbox},{last_seen}\r\n")
+        format!("{},{last_seen}\r\n", cell(mailbox))
     });
     std::iter::once("Mailbox,LastSeen\r\n".to_owned()).chain(rows).collect()
 }

@@ -15,6 +15,7 @@ use crate::exit_code::ExitCode;
 use crate::inputs;
 use crate::ledger::{Ledger, UnplacedPerson};
 use crate::mailbox::Mailbox;
+use crate::report::cell::{cell, is_formula};
 use crate::resolve::ReadList;
 use crate::resolve::suggest::Described;
 
@@ -99,7 +100,7 @@ fn advise(folder: &Path, known: &[Unresolved], nameless: &[Unresolved]) {
 fn csv(people: &[Unresolved]) -> String {
     let mut text = "ImId,Mailbox,Suggestion,Name,Company,EmailAddress,FirstSeen,LastSeen,Items\r\n".to_owned();
     for Unresolved { person, suggestion } in people {
-        let word = |cell: &Option<String>| cell_of(cell.as_deref().unwrap_or_default());
+        let word = |text: &Option<String>| cell(text.as_deref().unwrap_or_default());
         let cells = [
             word(&person.im_id),
             String::new(),
@@ -115,21 +116,6 @@ fn csv(people: &[Unresolved]) -> String {
         text.push_str("\r\n");
     }
     text
-}
-
-fn is_formula(text: &str) -> bool {
-    text.starts_with(['=', '+', '-', '@', '\t', '\r'])
-}
-
-/// A cell as RFC 4180 has it. What a spreadsheet would take for a formula gets an apostrophe before it, because names
-/// come from outside the firm.
-fn cell_of(text: &str) -> String {
-    let defused = if is_formula(text) { format!("'{text}") } else { text.to_owned() };
-    if defused.contains([',', '"', '\n', '\r', ';']) {
-        format!("\"{}\"", defused.replace('"', "\"\""))
-    } else {
-        defused
-    }
 }
 
 /// The external participants of one mail domain.
@@ -211,15 +197,6 @@ fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn cells_are_quoted_and_formulas_defused() {
-        assert_eq!(cell_of("plain"), "plain");
-        assert_eq!(cell_of("a,b"), "\"a,b\"");
-        assert_eq!(cell_of("say \"hi\""), "\"say \"\"hi\"\"\"");
-        assert_eq!(cell_of("=cmd|' /C calc'!A0"), "'=cmd|' /C calc'!A0");
-        assert_eq!(cell_of("-1"), "'-1");
-    }
 
     fn person(email: Option<&str>, items: u64, day: i64) -> UnplacedPerson {
         let seen = Timestamp::from_second(day * 86_400).unwrap();
