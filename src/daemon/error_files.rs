@@ -68,7 +68,7 @@ fn keep(folder: &Path, faults: &Faults, candidates: impl Fn(&str) -> bool) -> Re
         let name = format!("{file}{SUFFIX}");
         match obstacle(&open, &name) {
             Some(why) => obstacles.push(format!("{} is not written: {why}", folder.join(&name).display())),
-            None => write(&open, &name, &text(lines)).at(folder)?,
+            None => keep_one(&open, &name, &text(lines)).at(folder)?,
         }
     }
     for entry in std::fs::read_dir(folder).at(folder)? {
@@ -112,6 +112,14 @@ fn obstacle(folder: &Folder, name: &str) -> Option<String> {
 /// Whether the file of this name is ours.
 fn standing(folder: &Folder, name: &str) -> io::Result<bool> {
     Ok(Disk.read(folder, name, MARK.len() as u64)?.starts_with(MARK.as_bytes()))
+}
+
+/// What says the same already is left alone: a file that cannot be read is judged every few seconds.
+fn keep_one(folder: &Folder, name: &str, text: &str) -> io::Result<()> {
+    match Disk.read(folder, name, text.len() as u64 + 1) {
+        Ok(standing) if standing == text.as_bytes() => Ok(()),
+        _ => write(folder, name, text),
+    }
 }
 
 /// Whatever is planted under the name meanwhile is replaced, as the name it is, and never written through.
@@ -159,6 +167,22 @@ mod tests {
         assert!(text.lines().count() < 10);
         let many: Vec<_> = (0..MOST + 7).map(|line| format!("line {line}: bad")).collect();
         assert!(super::text(&many).ends_with("line 999: bad\nand 7 more\n"));
+    }
+
+    #[test]
+    fn what_is_said_already_is_not_written_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let page = dir.path().join("a.csv.error.txt");
+        let inode = || std::os::unix::fs::MetadataExt::ino(&page.metadata().unwrap());
+        keep(dir.path(), &faults(&["a.csv"]), is_csv).unwrap();
+        let first = fs::File::open(&page).unwrap();
+        let before = inode();
+        keep(dir.path(), &faults(&["a.csv"]), is_csv).unwrap();
+        assert_eq!(inode(), before, "the same page");
+        fs::OpenOptions::new().append(true).open(&page).unwrap().set_len(40).unwrap();
+        keep(dir.path(), &faults(&["a.csv"]), is_csv).unwrap();
+        assert_ne!(inode(), before, "one that was cut short is put right");
+        drop(first);
     }
 
     #[test]

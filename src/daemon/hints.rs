@@ -11,7 +11,7 @@ use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tracing::debug;
 
-use crate::config::Config;
+use crate::config::{Config, is_mapping};
 
 /// A file that is being copied in gives hints by the thousand; one is enough.
 const GATHER: Duration = Duration::from_millis(200);
@@ -47,7 +47,11 @@ impl Hints {
         }
         let hinted = self.hinted.clone();
         let concerns_us = move |path: &PathBuf| {
-            *path == folder || path.parent() == Some(&folder) || list.as_ref().is_some_and(|list| list == path)
+            // The pages that the daemon itself writes there are no news to it.
+            let is_csv = || path.file_name().is_some_and(|name| is_mapping(name.as_encoded_bytes()));
+            *path == folder
+                || (path.parent() == Some(&folder) && is_csv())
+                || list.as_ref().is_some_and(|list| list == path)
         };
         let listener = move |event: notify::Result<Event>| {
             let counts = event.map_or(true, |event| is_change(event.kind) && event.paths.iter().any(&concerns_us));
@@ -129,6 +133,8 @@ mod tests {
         assert!(comes(&mut hints));
         crate::config::read_folder(&mapping).unwrap();
         assert!(!comes(&mut hints), "a look is no change");
+        fs::write(mapping.join("desk.csv.error.txt"), "what is wrong").unwrap();
+        assert!(!comes(&mut hints), "the daemon's own page is none");
         fs::rename(mapping.join("desk.csv"), mapping.join("other.csv")).unwrap();
         assert!(comes(&mut hints));
         fs::write(dir.path().join("daemon.log"), "nothing of ours").unwrap();
