@@ -18,6 +18,7 @@ mod systemd;
 mod waker;
 mod words;
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -50,6 +51,11 @@ const LOCK: &str = "daemon.lock";
 const LOOK: Duration = Duration::from_secs(3);
 /// How long the daemon waits for somebody else's transaction: it has a watchdog to feed, and looks again soon.
 const LEDGER_WAIT: Duration = Duration::from_secs(5);
+/// What is still wrong after so long is said again.
+const SAID_AGAIN: Duration = Duration::from_hours(1);
+/// The waker follows the clock: where that was set back, nothing wakes until it has caught up. Alerts are not left unseen
+/// for longer than this.
+const WAKER_SLEEPS: Duration = Duration::from_mins(2);
 /// What has not been delivered by then is tried again by the next child.
 const DELIVERY: Duration = Duration::from_mins(5);
 
@@ -115,7 +121,8 @@ pub fn run(config_file: &Path, patience: Duration, log: Vec<String>) -> Result<(
         anew: None,
         not_before: None,
         swept: None,
-        complaint: String::new(),
+        complaints: HashMap::new(),
+        alerts_sought: Instant::now(),
     };
     runtime.block_on(daemon.watch())
 }
@@ -156,8 +163,10 @@ struct Daemon {
     not_before: Option<Timestamp>,
     /// The day on which the spool was swept last.
     swept: Option<Date>,
-    /// The last thing that was complained about: what stays wrong is not said every few seconds.
-    complaint: String,
+    /// What was complained about, and when: what stays wrong is not said every few seconds.
+    complaints: HashMap<String, Instant>,
+    /// When alerts were looked for last.
+    alerts_sought: Instant,
 }
 
 /// What the daemon wakes for.
@@ -212,13 +221,15 @@ impl Daemon {
                 self.show_status();
             }
             Event::Delivered(ended) => self.delivered(ended),
-            Event::Minute => {
-                self.sweep();
-                self.look_for_alerts();
-                self.show_status();
-            }
+            Event::Minute => self.minute(),
             Event::Look => self.look(),
         }
+    }
+
+    fn minute(&mut self) {
+        self.sweep();
+        self.look_for_alerts();
+        self.show_status();
     }
 
     /// The turn of the loop that everything else hangs on. That it comes is what the watchdog is told; not, though, while
@@ -232,6 +243,9 @@ impl Daemon {
         if self.delivery.as_ref().is_some_and(|delivery| delivery.age() > DELIVERY) {
             warn!("alerts were not delivered within {} minutes; they are tried again", DELIVERY.as_secs() / 60);
             self.delivery = None;
+        }
+        if self.alerts_sought.elapsed() > WAKER_SLEEPS {
+            self.minute();
         }
         let is_settled = self.look_at_files();
         if !self.stopping && self.run.is_none() && is_settled {
@@ -308,6 +322,7 @@ impl Daemon {
 
     /// Brings alerts up to date, and sends what is to be told.
     fn look_for_alerts(&mut self) {
+        self.alerts_sought = Instant::now();
         let now = Timestamp::now();
         let looked = alert::look(&self.ledger, &self.accepted.config, now);
         self.say(looked);
@@ -357,9 +372,10 @@ impl Daemon {
     }
 
     fn complain(&mut self, line: &str) {
-        if self.complaint != line {
+        self.complaints.retain(|_, said| said.elapsed() < SAID_AGAIN);
+        if !self.complaints.contains_key(line) {
             error!("{line}");
-            line.clone_into(&mut self.complaint);
+            self.complaints.insert(line.to_owned(), Instant::now());
         }
     }
 
