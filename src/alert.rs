@@ -183,8 +183,8 @@ fn all_acknowledged(ledger: &Ledger, config: &Config, missing: &[Date], now: Tim
     Ok(missing.iter().all(|day| silent.contains(&day.to_string())))
 }
 
-/// The day's books go out by mail once for each scheduled run: after the first that went well, or at the deadline where
-/// runs were tried and none did.
+/// The day's books go out by mail once for each scheduled run: after the first that went well and left no export to be
+/// awaited, or at the deadline where runs were tried.
 fn reconcile(
     ledger: &Ledger,
     config: &Config,
@@ -202,8 +202,8 @@ fn reconcile(
     }
     let went_well = ledger.last_good_run()?.is_some_and(|(_, began, _)| began >= slot);
     let is_late = || days::first_at(&config.schedule, config.schedule.deadline, slot).is_some_and(|late| late <= now);
-    let failed = tried.is_some_and(|began| began >= slot) && is_late();
-    if !went_well && !failed {
+    let is_whole = went_well && report::awaited_days(ledger, config, now)?.is_empty();
+    if !is_whole && !(tried.is_some_and(|began| began >= slot) && is_late()) {
         return Ok(());
     }
     let mut runs = Vec::new();

@@ -86,7 +86,7 @@ pub fn awaited(schedule: &Schedule, now: Timestamp, since: Date, have: &BTreeSet
 }
 
 /// When the export of a day is missing.
-fn deadline(schedule: &Schedule, day: Date) -> Option<Timestamp> {
+pub fn deadline(schedule: &Schedule, day: Date) -> Option<Timestamp> {
     moment(&schedule.time_zone, day.tomorrow().ok()?, schedule.deadline)
 }
 

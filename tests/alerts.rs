@@ -587,6 +587,19 @@ fn the_days_books_are_mailed_once_after_the_first_good_run() {
 }
 
 #[test]
+fn the_days_books_wait_for_an_export_that_is_late() {
+    let office = Office::new(&mail_section(1, "security = \"none\"\nreconciliation = true\n"));
+    office.sql(&(ran(1, "2026-11-19T06:30:00Z", 1, "complete", "NULL") + &committed(1, "2026-11-18", 5)));
+    NOW.with(|now| now.set("2026-11-20T11:59:59Z".parse().unwrap()));
+    office.sql(&ran(2, "2026-11-20T06:30:00Z", 1, "complete", "NULL"));
+    assert_eq!(reconciliations(&office), 0, "yesterday's export is still looked for");
+    pass(SignedDuration::from_secs(1));
+    assert_eq!(reconciliations(&office), 1);
+    let body = office.ask("SELECT body FROM notices WHERE kind = 'reconciliation'");
+    assert!(body.contains("attention, 0 items staged") && body.contains("exports missing: 2026-11-19"), "{body}");
+}
+
+#[test]
 fn a_day_of_failed_runs_is_mailed_at_the_deadline() {
     let office = Office::new(&mail_section(1, "security = \"none\"\nreconciliation = true\n"));
     office.sql(&(all_well() + "UPDATE runs SET started = started - 86400, finished = finished - 86400;"));

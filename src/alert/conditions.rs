@@ -11,6 +11,7 @@ use super::days;
 use super::kind::Kind;
 use crate::config::Schedule;
 use crate::ledger::{Certificate, Circumstances, Concern, Export, LastAtSite, Rejection, Trouble, UnplacedPerson};
+use crate::schedule;
 
 /// How long what happened once is told, unless it is acknowledged.
 pub(super) const EVENT: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -49,8 +50,13 @@ pub struct Facts<'a> {
 pub fn conditions(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
     let known = facts.circumstances;
     let mut found = Vec::new();
-    found.extend(known.last_run.as_ref().and_then(|run| of_last_run(run, facts.schedule, now)));
-    found.extend(facts.missing.iter().map(|day| of_missing(*day)));
+    let last_run = known.last_run.as_ref().and_then(|run| of_last_run(run, facts.schedule, now));
+    let is_told = |day: &&Date| match (&last_run, &known.last_run) {
+        (Some(told), Some(run)) if told.kind == Kind::SiteUnreachable => is_within(run, **day, facts.schedule),
+        _ => false,
+    };
+    found.extend(facts.missing.iter().filter(|day| !is_told(day)).map(|day| of_missing(*day)));
+    found.extend(last_run);
     found.extend(known.held_files.iter().map(|file| of_trouble(Kind::FileHeld, file, "is held")));
     found.extend(known.failed_replays.iter().map(|file| of_trouble(Kind::FailedReplay, file, "could not be replayed")));
     found.extend(known.exports.iter().flat_map(of_what_it_holds_back));
@@ -138,6 +144,11 @@ fn of_last_run(run: &LastAtSite, schedule: &Schedule, now: Timestamp) -> Option<
         Some("no_export") => None,
         _ => Some(condition(Kind::RunFailed, "", format!("run {}: {why}", run.name))),
     }
+}
+
+/// Whether a day's export became missing while the site could not be reached: that is one alert, not two.
+fn is_within(run: &LastAtSite, day: Date, schedule: &Schedule) -> bool {
+    schedule::deadline(schedule, day).is_some_and(|deadline| deadline > run.failing_since)
 }
 
 fn of_missing(day: Date) -> Condition {

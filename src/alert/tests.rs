@@ -108,6 +108,20 @@ fn a_failed_run_is_told_by_what_kind_of_failure_it_was() {
     assert!(words[0].2.contains("the site said no"), "{words:?}");
 }
 
+#[test]
+fn a_site_that_is_down_past_the_deadline_is_one_alert() {
+    let days = [date(2026, 11, 17), date(2026, 11, 19)];
+    let kinds = |trouble| {
+        let last_run = Some(failed(Some(trouble), "2026-11-20T06:30:00Z"));
+        let found = told_at(&Circumstances { last_run, ..Circumstances::default() }, &days, now());
+        found.into_iter().map(|one| (one.kind, one.subject)).collect::<Vec<_>>()
+    };
+    let missing = |day: &str| (Kind::ExportMissing, day.to_owned());
+    let down = (Kind::SiteUnreachable, String::new());
+    assert_eq!(kinds("unreachable"), [down, missing("2026-11-17")], "what was missing before stays so");
+    assert_eq!(kinds("no_export"), [missing("2026-11-17"), missing("2026-11-19")], "the site is up again");
+}
+
 /// What is found where only this is the matter.
 type Case = (Circumstances, &'static [Kind], String, &'static str);
 
