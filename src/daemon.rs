@@ -8,6 +8,7 @@
 
 mod accepted;
 mod child;
+mod complaints;
 mod error_files;
 mod hints;
 mod pulse;
@@ -18,7 +19,6 @@ mod systemd;
 mod waker;
 mod words;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -29,6 +29,7 @@ use tracing::{error, info, warn};
 
 use self::accepted::Accepted;
 use self::child::{Child, Nursery, Run, end_of};
+use self::complaints::Complaints;
 use self::hints::Hints;
 use self::rules::OperatorFiles;
 use self::signals::{Asked, Signals};
@@ -51,8 +52,6 @@ const LOCK: &str = "daemon.lock";
 const LOOK: Duration = Duration::from_secs(3);
 /// How long the daemon waits for somebody else's transaction: it has a watchdog to feed, and looks again soon.
 const LEDGER_WAIT: Duration = Duration::from_secs(5);
-/// What is still wrong after so long is said again.
-const SAID_AGAIN: Duration = Duration::from_hours(1);
 /// The waker follows the clock: where that was set back, nothing wakes until it has caught up. Alerts are not left unseen
 /// for longer than this.
 const WAKER_SLEEPS: Duration = Duration::from_mins(2);
@@ -121,7 +120,7 @@ pub fn run(config_file: &Path, patience: Duration, log: Vec<String>) -> Result<(
         anew: None,
         not_before: None,
         swept: None,
-        complaints: HashMap::new(),
+        complaints: Complaints::default(),
         alerts_sought: Instant::now(),
     };
     runtime.block_on(daemon.watch())
@@ -163,8 +162,7 @@ struct Daemon {
     not_before: Option<Timestamp>,
     /// The day on which the spool was swept last.
     swept: Option<Date>,
-    /// What was complained about, and when: what stays wrong is not said every few seconds.
-    complaints: HashMap<String, Instant>,
+    complaints: Complaints,
     /// When alerts were looked for last.
     alerts_sought: Instant,
 }
@@ -372,11 +370,7 @@ impl Daemon {
     }
 
     fn complain(&mut self, line: &str) {
-        self.complaints.retain(|_, said| said.elapsed() < SAID_AGAIN);
-        if !self.complaints.contains_key(line) {
-            error!("{line}");
-            self.complaints.insert(line.to_owned(), Instant::now());
-        }
+        self.complaints.note(line);
     }
 
     /// One true sentence for `systemctl status`.
