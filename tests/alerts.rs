@@ -284,6 +284,16 @@ fn three_hundred_new_alerts_are_one_message_to_each_channel() {
 }
 
 #[test]
+fn what_was_queued_before_the_clock_was_set_back_is_sent_all_the_same() {
+    let office = Office::new("[alerts]\nwebhook = \"hook\"\n");
+    office.sql(&(all_well() + "INSERT INTO strangers VALUES ('notes.zip', 0);"));
+    office.look();
+    let is_due = |ahead: i64| office.ledger.notices_due(clock() + SignedDuration::from_secs(ahead)).unwrap();
+    assert!(is_due(0) && is_due(-3601));
+    assert!(!is_due(-1) && !is_due(-3600), "one that waits for its next try waits an hour at most");
+}
+
+#[test]
 fn a_run_that_works_is_waited_for_but_not_for_ever() {
     let office = Office::new("[alerts]\nwebhook = \"hook\"\n");
     office.sql(&(all_well() + "INSERT INTO strangers VALUES ('notes.zip', 0);"));

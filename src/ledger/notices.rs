@@ -90,13 +90,14 @@ impl Ledger {
         Ok(())
     }
 
-    /// Whether a notice is to be sent now.
+    /// Whether a notice is to be sent now. None waits longer than an hour; one that seems to was queued before the clock
+    /// was set back.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn notices_due(&self, now: Timestamp) -> Result<bool, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT 1 FROM notices WHERE sent IS NULL AND given_up IS NULL AND next_try <= ?1 LIMIT 1",
+            "SELECT 1 FROM notices WHERE sent IS NULL AND given_up IS NULL AND NOT next_try BETWEEN ?1 + 1 AND ?1 + 3600 LIMIT 1",
         )?;
         Ok(statement.exists([now.as_second()])?)
     }
@@ -108,7 +109,7 @@ impl Ledger {
     pub fn due_notices(&self, channel: Channel, now: Timestamp) -> Result<Vec<Notice>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT id, channel, kind, body, made, tries FROM notices
-             WHERE sent IS NULL AND given_up IS NULL AND next_try <= ?1 AND channel = ?2 ORDER BY id LIMIT 100",
+             WHERE sent IS NULL AND given_up IS NULL AND NOT next_try BETWEEN ?1 + 1 AND ?1 + 3600 AND channel = ?2 ORDER BY id LIMIT 100",
         )?;
         let mut rows = statement.query(params![now.as_second(), channel.as_str()])?;
         let mut found = Vec::new();
