@@ -203,7 +203,8 @@ fn reconcile(
     let went_well = ledger.last_good_run()?.is_some_and(|(_, began, _)| began >= slot);
     let is_late = || days::first_at(&config.schedule, config.schedule.deadline, slot).is_some_and(|late| late <= now);
     let is_whole = went_well && report::awaited_days(ledger, config, now)?.is_empty();
-    if !is_whole && !(tried.is_some_and(|began| began >= slot) && is_late()) {
+    let is_over = tried.is_some_and(|began| began >= slot) && is_late();
+    if !(is_whole || is_over) {
         return Ok(());
     }
     let mut runs = Vec::new();
