@@ -182,6 +182,9 @@ fn the_page_lists_every_kind_as_the_program_has_it() {
 fn each_fact_of_the_ledger_raises_its_alert_and_its_end_ends_it() {
     let cases = [
         ("run_failed", ran(2, "2026-11-20T07:00:00Z", 1, "failed", "NULL"), ran(3, "2026-11-20T08:00:00Z", 1, "attention", "NULL")),
+        ("run_failed", "INSERT INTO shapes VALUES (zeroblob(32), 'mapping', x''); INSERT INTO in_force VALUES ('mapping', zeroblob(32), 0, 0);
+            INSERT INTO runs (name, verb, at_site, firm_code, started, finished, outcome, error, program, invoked_by)
+            VALUES ('r', 'replay', 0, 'ACME', unixepoch('2026-11-20T07:00:00Z'), unixepoch('2026-11-20T07:00:09Z'), 'failed', 'no room', '0', 'root')".into(), "UPDATE in_force SET replayed = 1".into()),
         ("login_refused", ran(2, "2026-11-20T07:00:00Z", 1, "failed", "'login'"), ran(3, "2026-11-20T08:00:00Z", 1, "complete", "NULL")),
         ("site_unreachable", ran(2, "2026-11-20T07:00:00Z", 1, "failed", "'unreachable'"), ran(3, "2026-11-20T12:30:00Z", 1, "complete", "NULL")),
         ("export_missing", "UPDATE files SET date = '2026-11-18'; UPDATE runs SET started = unixepoch('2026-11-18')".into(), committed(2, "2026-11-19", 5)),

@@ -57,6 +57,10 @@ pub fn conditions(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
     };
     found.extend(facts.missing.iter().filter(|day| !is_told(day)).map(|day| of_missing(*day)));
     found.extend(last_run);
+    found.extend(known.failed_replay.iter().map(|(run, why)| {
+        // Nothing of the site: the run there that went well in between does not end it.
+        condition(Kind::RunFailed, "replay", format!("replay {run}: {why}"))
+    }));
     found.extend(known.held_files.iter().map(|file| of_trouble(Kind::FileHeld, file, "is held")));
     found.extend(known.failed_replays.iter().map(|file| of_trouble(Kind::FailedReplay, file, "could not be replayed")));
     found.extend(known.exports.iter().flat_map(of_what_it_holds_back));

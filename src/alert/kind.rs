@@ -23,7 +23,7 @@ impl Severity {
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// The last run at the site failed, and not for one of the two reasons below.
+    /// The last run at the site failed, and not for one of the two reasons below; or a replay that is due did.
     RunFailed,
     /// The site refuses the login.
     LoginRefused,
@@ -184,7 +184,7 @@ const RUN_FAILED: Words = Words {
     name: "run_failed",
     message_id: "6877b92c835141ceaf088655baa3da05",
     severity: Severity::Critical,
-    means: "The last run at the site failed, and not for one of the two reasons below.",
+    means: "The last run at the site failed, and not for one of the two reasons below; or a replay that is due did.",
     advice: "`icechatd report` shows how far it came; put the cause right, and the daemon tries again by itself.",
 };
 

@@ -97,6 +97,8 @@ pub struct Concern {
 pub struct Circumstances {
     /// The last run at the site that ended.
     pub last_run: Option<LastAtSite>,
+    /// The last replay, if it failed and is still due: its name, and why.
+    pub failed_replay: Option<(String, String)>,
     /// Files that are held and that nobody dismissed.
     pub held_files: Vec<Trouble>,
     /// Committed exports whose last replay failed.
@@ -139,6 +141,7 @@ impl Ledger {
         self.at_one_moment(|| {
             Ok(Circumstances {
                 last_run: self.last_run_at_site()?,
+                failed_replay: self.failed_replay()?,
                 held_files: self.troubles(
                     "state = 'held' AND NOT EXISTS (
                        SELECT 1 FROM dismissals d WHERE d.file = files.id AND d.kind = 'file')",
@@ -187,6 +190,19 @@ impl Ledger {
             })
         });
         Ok(found.optional()?)
+    }
+
+    fn failed_replay(&self) -> Result<Option<(String, String)>, LedgerError> {
+        if !self.replay_due()? {
+            return Ok(None);
+        }
+        let mut statement = self.connection.prepare_cached(
+            "SELECT name, coalesce(error, ''), outcome IS 'failed' FROM runs
+             WHERE verb = 'replay' AND finished IS NOT NULL AND trouble IS NOT 'stopped' ORDER BY id DESC LIMIT 1",
+        )?;
+        let last =
+            statement.query_row([], |row| Ok(((row.get(0)?, row.get(1)?), row.get::<_, bool>(2)?))).optional()?;
+        Ok(last.filter(|(_, failed)| *failed).map(|(run, _)| run))
     }
 
     fn troubles(&self, condition: &str) -> Result<Vec<Trouble>, LedgerError> {
