@@ -164,7 +164,10 @@ pub fn replay(job: &Job<'_>, since: Option<Timestamp>) -> Result<Finished, Inges
         let mut session =
             Session { tools, rules: Arc::clone(&rules), rule_set, touched: HashSet::new(), reports: Vec::new() };
         session.finish_begun()?;
-        for file in tools.ledger.replayable(since)? {
+        // One that was begun under other rules and cannot be finished yet waits: done under these as well, what it placed
+        // before would be in no manifest.
+        let begun: HashSet<_> = tools.ledger.replays_begun()?.into_iter().map(|(file, ..)| file).collect();
+        for file in tools.ledger.replayable(since)?.into_iter().filter(|file| !begun.contains(file)) {
             if job.stop.load(Ordering::Relaxed) {
                 return Err(IngestError::Stopped);
             }

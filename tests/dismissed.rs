@@ -84,6 +84,22 @@ fn what_is_held_is_listed_with_why_and_whom_and_never_what_was_said() {
     assert!(!said.contains(PLANTED) && !facts.to_string().contains(PLANTED));
 }
 
+/// A person decided about whom they were shown; somebody whom a later export names beside them was not.
+#[test]
+fn whom_a_later_export_names_is_asked_about() {
+    let firm = Firm::new();
+    firm.deliver_export("1-day.pgp", &export(&between("m-1", "ghost1", &["ghost2"])));
+    firm.ingest(3);
+    dismiss(&firm, &[&item_ids(&firm)[0]]);
+    assert_eq!(needs(&firm)["unresolved"], 0);
+    // The ledger's times are whole seconds.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    firm.deliver_export("2-again.pgp", &export(&between("m-1", "ghost1", &["ghost2", "late1"])));
+    let report = firm.ingest(3);
+    let needs = &report["needs"];
+    assert_eq!((&needs["held_items"], &needs["unresolved"]), (&0.into(), &1.into()), "{report:#}");
+}
+
 /// One after the other, and exit code 3 ends with the last. What is dismissed is recorded with who, when and why.
 #[test]
 fn dismissing_ends_the_asking() {

@@ -23,9 +23,11 @@ pub(super) fn replay(
     rules: &Arc<RuleSet>,
     rule_set: RuleSetId,
 ) -> Result<Replayed, IngestError> {
-    // Retention took the original of dismissed records: there is nothing to try them again with.
-    let rejected = !tools.ledger.rejected_of(row.id)?.is_empty() && !tools.ledger.original_removed(row.id)?;
-    if !rejected && !anyone_resolves(tools, row.id, rules)? {
+    // Where retention took the original there is nothing to try again with. A replay that failed is tried again in any
+    // case: only that takes its reason away.
+    let is_gone = tools.ledger.original_removed(row.id)?;
+    let is_open = !is_gone && (row.reason.is_some() || !tools.ledger.rejected_of(row.id)?.is_empty());
+    if !is_open && !anyone_resolves(tools, row.id, rules, is_gone)? {
         if row.counts.held > 0 {
             tools.ledger.note_unmoved(row, tools.run)?;
         }
@@ -42,14 +44,15 @@ pub(super) enum Replayed {
     OriginalGone,
 }
 
-/// Whether a participant without a mailbox has one now, on any day of the items that lack it; the others are seen as the rules in force see them.
-fn anyone_resolves(tools: &Tools<'_>, file: FileId, rules: &RuleSet) -> Result<bool, IngestError> {
+/// Whether a participant without a mailbox has one now, on any day of the items that lack it; the others are seen as the
+/// rules in force see them. Of an original that is gone nobody external becomes ours: nothing could be done about it.
+fn anyone_resolves(tools: &Tools<'_>, file: FileId, rules: &RuleSet, is_gone: bool) -> Result<bool, IngestError> {
     for unplaced in tools.ledger.unplaced_of(file)? {
         let [first, last] = [unplaced.first_seen, unplaced.last_seen].map(recorded::day_of);
         let external = match rules.resolve_between(&recorded::person_of(&unplaced), first, last) {
             Outcome::Mailbox(_) => return Ok(true),
             Outcome::External => true,
-            Outcome::Unresolved => false,
+            Outcome::Unresolved => is_gone && unplaced.external,
         };
         if external != unplaced.external {
             tools.ledger.reclassify(file, &unplaced.key, external)?;
@@ -74,7 +77,12 @@ pub(super) fn finish(
         all.push(rule_set);
     }
     let before = recorded::load_rules(tools.ledger, &before)?;
-    let rules = Arc::new(recorded::load_rules(tools.ledger, &all)?);
+    // The rules of now come last, though they were applied before: whoever has no mailbox is what they say.
+    let mut applied = all.clone();
+    if applied.last() != Some(&rule_set) {
+        applied.push(rule_set);
+    }
+    let rules = Arc::new(recorded::load_rules(tools.ledger, &applied)?);
     let plan = Plan { row, profile: &profile, shape: &shape, rules, rule_set, spooled: None };
     let Some(mut original) = Original::kept(tools, row, &profile, &shape)? else { return Ok(Replayed::OriginalGone) };
     let surveyed =

@@ -202,6 +202,7 @@ CREATE TABLE run_files (
 ///   about it without its original. Items of one room lack the same people: those are in `circles`, once.
 /// - `dismissals` are a person's decision that something held needs nothing more; nothing of it is forgotten.
 /// - `unresolved` are those of `unplaced` who are ours and still to be asked about: not all of their items were dismissed.
+///   Whom an export named that came after the decision, nobody has decided about.
 /// - `runs.trouble` says why a run did not bring what it should have, for those reasons that are treated differently:
 ///   `login`, `unreachable`, `stopped`, and `no_export` of one that went well and did not find what it looked for.
 /// - `certificates` are those of our PGP keys as the last run saw them: the daemon holds no key, and still warns of expiry.
@@ -307,7 +308,9 @@ CREATE VIEW unresolved AS
 WITH settled (file, person, items) AS (
   SELECT s.file, c.person, sum(s.items) FROM (
     SELECT h.file AS file, h.circle AS circle, count(*) AS items FROM dismissals d
-    JOIN held_people h ON h.time = d.time AND h.id = d.item WHERE d.kind = 'item' GROUP BY h.file, h.circle) s
+    JOIN held_people h ON h.time = d.time AND h.id = d.item
+    JOIN files f ON f.id = h.file AND f.committed <= d.dismissed
+    WHERE d.kind = 'item' GROUP BY h.file, h.circle) s
   JOIN circles c ON c.circle = s.circle GROUP BY s.file, c.person)
 SELECT u.* FROM unplaced u LEFT JOIN settled s ON s.file = u.file AND s.person = u.person
 WHERE u.external = 0 AND u.items > coalesce(s.items, 0);
