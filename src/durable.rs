@@ -51,6 +51,15 @@ impl AsFd for Folder {
     }
 }
 
+/// A folder's group, and its permission bits with the set-group-ID bit (stat(2)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Access {
+    /// The group's number.
+    pub group: u32,
+    /// `0o2750` or the like.
+    pub mode: u32,
+}
+
 /// The calls that staging and state are made of. Each name is one component; implementations may refuse any other.
 pub trait FileSystem: Send + Sync + fmt::Debug {
     /// Opens the folder `name` in `parent`; a link or a file there is an error.
@@ -68,6 +77,21 @@ pub trait FileSystem: Send + Sync + fmt::Debug {
     /// # Errors
     /// What the system says; a file that could not be written whole may be left behind under its (hidden) name.
     fn write_new(&self, folder: &Folder, name: &str, mode: u32, bytes: &[u8]) -> io::Result<()>;
+    /// Adds to a file that is still under a hidden name; not yet durable.
+    ///
+    /// # Errors
+    /// What the system says; part of it may have been added.
+    fn append(&self, folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<()>;
+    /// Whose group a folder is, and what that may do there.
+    ///
+    /// # Errors
+    /// What the system says.
+    fn access(&self, folder: &Folder) -> io::Result<Access>;
+    /// Gives a folder to a group, or changes what its group may do.
+    ///
+    /// # Errors
+    /// What the system says: a group that one is no member of cannot be given, and a sandbox may forbid it.
+    fn set_access(&self, folder: &Folder, access: Access) -> io::Result<()>;
     /// A second name for a file; never replaces one.
     ///
     /// # Errors
@@ -149,8 +173,17 @@ impl FileSystem for Disk {
     fn make_folder(&self, parent: &Folder, name: &str, mode: u32) -> io::Result<()> {
         let mode = Mode::from_raw_mode(mode);
         match fs::mkdirat(parent, name, mode) {
-            // The umask took bits away: the mode is the contract's, not the shell's.
-            Ok(()) => Ok(fs::chmodat(parent, name, mode, AtFlags::empty())?),
+            Ok(()) => {
+                let now = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode;
+                // The umask took bits away: the mode is the contract's, not the shell's. Otherwise it is left alone, for a
+                // set-group-ID bit that the folder inherited may not be set again under systemd's RestrictSUIDSGID.
+                let inherited = Mode::from_raw_mode(now & Mode::SGID.as_raw_mode());
+                if now & 0o777 == mode.as_raw_mode() {
+                    Ok(())
+                } else {
+                    Ok(fs::chmodat(parent, name, mode | inherited, AtFlags::empty())?)
+                }
+            }
             Err(rustix::io::Errno::EXIST) => Ok(()),
             Err(error) => Err(error.into()),
         }
@@ -164,6 +197,24 @@ impl FileSystem for Disk {
             fs::fchmod(&file, Mode::from_raw_mode(mode))?;
         }
         file.write_all(bytes)
+    }
+
+    fn append(&self, folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        File::from(fs::openat(folder, name, flags, Mode::empty())?).write_all(bytes)
+    }
+
+    fn access(&self, folder: &Folder) -> io::Result<Access> {
+        let found = fs::fstat(folder)?;
+        Ok(Access { group: found.st_gid, mode: found.st_mode & 0o7777 })
+    }
+
+    fn set_access(&self, folder: &Folder, access: Access) -> io::Result<()> {
+        if self.access(folder)?.group != access.group {
+            fs::fchown(folder, None, Some(fs::Gid::from_raw(access.group)))?;
+        }
+        // Last, for a change of the group may take the set-group-ID bit away.
+        Ok(fs::fchmod(folder, Mode::from_raw_mode(access.mode))?)
     }
 
     fn link(&self, from: &Folder, name: &str, to: &Folder, new_name: &str) -> io::Result<()> {

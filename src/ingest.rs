@@ -9,6 +9,7 @@ mod error;
 mod first;
 mod original;
 mod people;
+mod ready;
 mod recorded;
 mod replay;
 mod session;
@@ -41,7 +42,8 @@ use crate::ledger::{
 use crate::lock::Lock;
 use crate::report::{self, Needs};
 use crate::resolve::RuleSet;
-use crate::stage::local::Local;
+use crate::stage::group::Group;
+use crate::stage::local::{Layout, Local};
 use crate::stage::{StageError, Target};
 
 /// What a person or the daemon asks of a run.
@@ -206,6 +208,7 @@ fn in_run(
         if !dry {
             ledger.note_certificates(&certificates(job), started)?;
         }
+        ready::list_what_is_new(&tools)?;
         let (rules, rule_set) = rules_of_run(&tools, verb, job.options)?;
         work(&tools, rules, rule_set)
     })();
@@ -261,7 +264,10 @@ fn certificates(job: &Job<'_>) -> Vec<Certificate> {
 }
 
 fn open_target(config: &Config) -> Result<Local<Disk>, StageError> {
-    let target = Local::open(&config.staging.local, config.staging.copies, config.workers().get())?;
+    let staging = &config.staging;
+    let group = staging.group.as_deref().map(Group::named).transpose()?;
+    let layout = Layout { copies: staging.copies, group, importer_may_delete: staging.importer_may_delete };
+    let target = Local::open(&staging.local, layout, config.workers().get())?;
     target.clear()?;
     Ok(target)
 }

@@ -115,6 +115,8 @@ fn the_least_configuration_has_the_contracts_defaults() {
     assert!(config.mailboxes.companies.is_empty() && config.mailboxes.list.is_none());
     assert_eq!(config.mailboxes.domains.iter().map(Domain::as_str).collect::<Vec<_>>(), ["contoso.com"]);
     assert!(config.eml.footer && !config.staging.copies);
+    assert!(config.staging.group.is_none() && !config.staging.importer_may_delete);
+    assert_eq!((config.staging.min_free.bytes, config.staging.min_free.inodes), (100 << 20, 1000));
     assert_eq!(config.staging.local, Path::new("/var/lib/icechatd/staging"));
     assert_eq!(config.state.directory, Path::new("/var/lib/icechatd/state"));
     assert_eq!(config.state.originals_days, 0);
@@ -189,7 +191,7 @@ fn every_key_stands_in_the_example_and_is_read() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 54, "every key was tried");
+    assert_eq!(keys, 57, "every key was tried");
 }
 
 #[test]

@@ -106,6 +106,67 @@ fn links_lead_somewhere() {
     assert!(links > 20, "only {links} links were seen");
 }
 
+/// What stands in the first column of a section's tables, between back quotes.
+fn first_column(page: &str, heading: &str) -> BTreeSet<String> {
+    let page = text(page);
+    let section = page.split(&format!("\n{heading}\n")).nth(1).unwrap_or_else(|| panic!("there is no {heading}"));
+    let section = section.split("\n## ").next().unwrap();
+    section
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` |"))
+        .map(|(cell, _)| cell.into())
+        .collect()
+}
+
+#[test]
+fn each_kind_of_alert_has_a_way_to_an_answer() {
+    let kinds = first_column("docs/alerts.md", "## The kinds");
+    let answered = first_column("docs/operations.md", "## 4. Alerts");
+    assert!(kinds.len() > 20, "only {} kinds were seen", kinds.len());
+    assert_eq!(kinds.difference(&answered).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+/// The anchor that a heading gets: small letters, digits, hyphens and underscores; a space is a hyphen.
+fn anchor(heading: &str) -> String {
+    let kept = heading.to_lowercase().replace(' ', "-");
+    kept.chars().filter(|letter| letter.is_alphanumeric() || matches!(letter, '-' | '_')).collect()
+}
+
+fn anchors(page: &str) -> BTreeSet<String> {
+    let (mut found, mut is_code) = (BTreeSet::new(), false);
+    for line in page.lines() {
+        is_code ^= line.trim_start().starts_with("```");
+        if let Some((marks, heading)) = line.split_once(' ')
+            && !is_code
+            && !marks.is_empty()
+            && marks.chars().all(|mark| mark == '#')
+        {
+            found.insert(anchor(heading));
+        }
+    }
+    found
+}
+
+#[test]
+fn links_into_a_page_find_their_heading() {
+    let mut links = 0;
+    for document in documents() {
+        let page = fs::read_to_string(&document).unwrap();
+        for link in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let Some((target, heading)) = link.split_once('#').filter(|_| !link.starts_with("http")) else { continue };
+            let there = if target.is_empty() { page.clone() } else { text_at(&document, target) };
+            assert!(anchors(&there).contains(heading), "{}: {link}", document.display());
+            links += 1;
+        }
+    }
+    assert!(links > 20, "only {links} links were seen");
+}
+
+fn text_at(document: &Path, target: &str) -> String {
+    let path = document.parent().unwrap().join(target);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
 /// What stands between back quotes.
 fn quoted(cell: &str) -> impl Iterator<Item = &str> {
     cell.split('`').skip(1).step_by(2)

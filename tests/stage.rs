@@ -12,9 +12,9 @@ use std::sync::{Arc, Mutex};
 
 use icechatd::books::Placements;
 use icechatd::decrypt::{Authenticated, Caps, Opener, SecretKeys, survey};
-use icechatd::durable::{Disk, FileSystem, Folder};
+use icechatd::durable::{Access, Disk, FileSystem, Folder};
 use icechatd::mailbox::Mailbox;
-use icechatd::stage::local::Local;
+use icechatd::stage::local::{Layout, Local};
 use icechatd::stage::{Placement, StageError, Target};
 use support::firm::staged;
 use support::gpg::{Encrypt, Gpg};
@@ -67,6 +67,15 @@ impl FileSystem for Watched {
     }
     fn write_new(&self, folder: &Folder, name: &str, mode: u32, bytes: &[u8]) -> io::Result<()> {
         self.call("write_new", || Disk.write_new(folder, name, mode, bytes))
+    }
+    fn append(&self, folder: &Folder, name: &str, bytes: &[u8]) -> io::Result<()> {
+        self.call("append", || Disk.append(folder, name, bytes))
+    }
+    fn access(&self, folder: &Folder) -> io::Result<Access> {
+        self.call("access", || Disk.access(folder))
+    }
+    fn set_access(&self, folder: &Folder, access: Access) -> io::Result<()> {
+        self.call("set_access", || Disk.set_access(folder, access))
     }
     fn link(&self, from: &Folder, name: &str, to: &Folder, new_name: &str) -> io::Result<()> {
         self.call("link", || Disk.link(from, name, to, new_name))
@@ -147,7 +156,7 @@ impl Batch {
 
 fn stage_with(fs: Watched, root: &Path, copies: bool, proof: &Authenticated) -> Result<Placements, StageError> {
     let batch = Batch::new();
-    let local = Local::with(fs, root, copies, 1)?;
+    let local = Local::with(fs, root, Layout { copies, ..Layout::default() }, 1)?;
     local.clear()?;
     let placements = local.stage(&batch.placements(), proof)?;
     local.barrier()?;
@@ -193,7 +202,7 @@ fn nothing_is_named_before_it_is_durable() {
     let (dir, proof) = (tempfile::tempdir().unwrap(), proof());
     let watched = Watched::default();
     let calls = Arc::clone(&watched.calls);
-    let local = Local::with(watched, dir.path(), false, 1).unwrap();
+    let local = Local::with(watched, dir.path(), Layout::default(), 1).unwrap();
     local.stage(&Batch::new().placements(), &proof).unwrap();
     local.barrier().unwrap();
     let calls = calls.lock().unwrap().clone();
@@ -247,7 +256,7 @@ fn a_link_planted_in_staging_leads_nowhere() {
 #[test]
 fn an_importer_may_empty_staging_between_batches() {
     let (dir, proof) = (tempfile::tempdir().unwrap(), proof());
-    let local = Local::open(dir.path(), false, 2).unwrap();
+    let local = Local::open(dir.path(), Layout::default(), 2).unwrap();
     let batch = Batch::new();
     local.stage(&batch.placements(), &proof).unwrap();
     for entry in fs::read_dir(dir.path()).unwrap().map(Result::unwrap) {

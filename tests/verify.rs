@@ -27,6 +27,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
         let path = entry.unwrap().path();
         if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
     }
+    // Staging has lists of its files as well, and says whose it is.
+    found.retain(|path| path.extension().is_none_or(|suffix| suffix != "jsonl") && !path.ends_with(".owner"));
     found.sort();
     found
 }

@@ -158,6 +158,9 @@ plainly_failed!(
 
 /// Runs the verb that the arguments name.
 pub fn main() -> ExitCode {
+    // Each file and folder is made with the mode that it is to have; a stricter umask would take from staging what its
+    // group needs, and systemd's RestrictSUIDSGID keeps us from mending that where a set-group-ID bit was inherited.
+    rustix::process::umask(rustix::fs::Mode::RWXO);
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {

@@ -33,7 +33,7 @@ const KNOWN: [(&str, &[&str]); 13] = [
     ("mapping", &["directory", "automatic"]),
     ("mailboxes", &["domains", "companies", "list", "catch_all", "journal"]),
     ("eml", &["footer"]),
-    ("staging", &["local", "copies"]),
+    ("staging", &["local", "copies", "group", "importer_may_delete", "min_free"]),
     ("state", &["directory", "originals_days", "rejected_days"]),
     ("schedule", &["at", "time_zone", "days", "deadline", "holidays"]),
     ("alerts", &["webhook", "ping"]),
@@ -259,6 +259,12 @@ impl<'d> Value<'d> {
             DeValue::Datetime(time) => Ok(time.to_string()),
             _ => self.text().map(str::to_owned),
         }
+    }
+
+    /// The keys and values of a table within a section; none where it is no table.
+    pub(super) fn entries(self) -> Option<Vec<(&'d str, Self)>> {
+        let table = self.0.get_ref().as_table()?;
+        Some(table.iter().map(|(key, value)| (&**key.get_ref(), Self(value))).collect())
     }
 
     /// `true` or `false`.

@@ -221,6 +221,9 @@ fn staging(section: &Section<'_>, base: &Path) -> Result<Staging, ConfigError> {
     Ok(Staging {
         local: section.require("local", "\"/var/lib/icechatd/staging\"", |value| path(value, base))?,
         copies: section.get("copies", Value::flag)?.unwrap_or(false),
+        group: section.get("group", values::word)?,
+        importer_may_delete: section.get("importer_may_delete", Value::flag)?.unwrap_or(false),
+        min_free: section.get("min_free", values::room)?.unwrap_or_default(),
     })
 }
 

@@ -189,6 +189,21 @@ pub struct Staging {
     pub local: PathBuf,
     /// A file of its own for each mailbox.
     pub copies: bool,
+    /// The group that imports, if it is not the program's own.
+    pub group: Option<String>,
+    /// Whether the group removes what it took.
+    pub importer_may_delete: bool,
+    /// Below this no run starts.
+    pub min_free: Room,
+}
+
+/// Room on a file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Bytes.
+    pub bytes: u64,
+    /// Files that can still be made.
+    pub inodes: u64,
 }
 
 /// `[state]`.
@@ -273,6 +288,13 @@ pub struct Limits {
     pub transfer_deadline: std::time::Duration,
     /// Threads that render and write; 0 means one for each core.
     pub workers: usize,
+}
+
+impl Default for Room {
+    /// Where less is free, nobody should begin.
+    fn default() -> Self {
+        Self { bytes: 100 << 20, inodes: 1000 }
+    }
 }
 
 impl Config {

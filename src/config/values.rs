@@ -10,6 +10,7 @@ use jiff::SignedDuration;
 use jiff::civil::{Date, Time, Weekday};
 use jiff::tz::TimeZone;
 
+use super::Room;
 use super::document::{Problem, Value};
 use crate::domain::Domain;
 use crate::mailbox::Mailbox;
@@ -94,6 +95,29 @@ pub(super) fn deadline(value: Value<'_>) -> Result<Duration, Problem> {
 pub(super) fn size(value: Value<'_>) -> Result<u64, Problem> {
     let size = filled(value)?.parse::<ByteSize>().map(|size| size.as_u64());
     size.ok().filter(|size| *size > 0).ok_or_else(|| value.problem("not a size; write it as in \"64GiB\" or \"16MiB\""))
+}
+
+/// Bytes as a size, `"0"` for none; or a table of bytes and inodes. What is not named has its default.
+pub(super) fn room(value: Value<'_>) -> Result<Room, Problem> {
+    let what = "write it as in \"1GiB\", or as in { bytes = \"1GiB\", inodes = 10000 }";
+    let bytes = |value: Value<'_>| {
+        let size = filled(value)?.parse::<ByteSize>().map(|size| size.as_u64());
+        size.map_err(|_| value.problem(format_args!("not a size; {what}")))
+    };
+    let mut room = Room::default();
+    match value.entries() {
+        Some(entries) => {
+            for (key, value) in entries {
+                match key {
+                    "bytes" => room.bytes = bytes(value)?,
+                    "inodes" => room.inodes = value.number(0..=1 << 40)?,
+                    _ => return Err(value.problem(format_args!("unknown key; {what}"))),
+                }
+            }
+        }
+        None => room.bytes = bytes(value)?,
+    }
+    Ok(room)
 }
 
 /// `HH:MM`, with seconds where wanted.

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tracing::{info, warn};
 
 use super::first::{self, Plan, Taken};
+use super::ready;
 use super::replay::{self, Replayed};
 use super::shape::{RecordedLimits, Shape};
 use super::{IngestError, Tools};
@@ -48,7 +49,10 @@ impl Session<'_> {
     /// What concerns one export alone must not keep the others: it stays begun, is listed as held, and is tried again.
     fn settle(&mut self, row: &FileRow, taken: Result<Taken, IngestError>) -> Result<(), IngestError> {
         match taken {
-            Ok(taken) => self.log(row, taken),
+            Ok(taken) => {
+                self.log(row, taken);
+                ready::list_what_is_new(self.tools)?;
+            }
             Err(error) if error.concerns_one_export() => {
                 let reason = chain(&error);
                 if !self.tools.is_dry() {
@@ -152,6 +156,7 @@ pub(super) fn settle_replay(
         Ok(Replayed::Done(Books { items, placements, .. })) => {
             let (staged, held, placements) = (items.staged, items.held, placements.staged);
             info!(message_id = events::EXPORT_REPLAYED, file = row.name, staged, held, placements, "export replayed");
+            ready::list_what_is_new(tools)?;
         }
         Err(error) if error.concerns_one_export() => {
             let reason = chain(&error);

@@ -229,10 +229,18 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn recorded_manifests(&self, of: Option<FileId>) -> Result<Vec<Recorded>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
-            "SELECT seq, file, name, sha256, entries FROM manifests WHERE ?1 IS NULL OR file = ?1 ORDER BY seq",
-        )?;
-        let rows = statement.query_map([of.map(|file| file.0)], |row| {
+        match of {
+            Some(file) => self.manifests_where("file = ?1", file.0),
+            None => self.manifests_where("seq >= ?1", 0),
+        }
+    }
+
+    /// The manifests of which this is true, in the order of their commits; `?1` stands for `value`.
+    pub(super) fn manifests_where(&self, condition: &str, value: i64) -> Result<Vec<Recorded>, LedgerError> {
+        let mut statement = self.connection.prepare_cached(&format!(
+            "SELECT seq, file, name, sha256, entries FROM manifests WHERE {condition} ORDER BY seq"
+        ))?;
+        let rows = statement.query_map([value], |row| {
             let finished = Finished { name: row.get(2)?, sha256: Sha256(row.get(3)?), entries: row.get(4)? };
             Ok(Recorded { seq: row.get(0)?, file: FileId(row.get(1)?), finished })
         })?;

@@ -12,6 +12,7 @@ mod contested;
 mod dismissals;
 mod files;
 mod held;
+mod listed;
 pub mod manifest;
 mod measures;
 mod notices;

@@ -1,10 +1,17 @@
 //! Staging in a folder of this machine: each EML is written once and hard-linked into each further mailbox.
 
+mod access;
+mod ready;
+
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use self::access::{Allowed, ensure};
+use self::ready::LocalList;
+use super::group::Group;
+use super::ready::ReadyList;
 use super::{FOLDER, Placement, StageError, Target, in_parallel};
 use crate::books::Placements;
 use crate::decrypt::Authenticated;
@@ -16,8 +23,21 @@ const HIDDEN: &str = ".incoming";
 /// The group that imports reads; nobody changes an EML (contract 7).
 const FILE_MODE: u32 = 0o440;
 const FOLDER_MODE: u32 = 0o750;
+/// The same, where that group removes what it took.
+const REMOVABLE_MODE: u32 = 0o770;
 /// Folders kept open. Half of the usual limit of open files: a firm has more mailboxes than that.
 const OPEN_FOLDERS: usize = 512;
+
+/// How a staging folder is arranged.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// A file of its own for each mailbox.
+    pub copies: bool,
+    /// The group that imports, if it is not the program's own.
+    pub group: Option<Group>,
+    /// Whether that group removes what it took.
+    pub importer_may_delete: bool,
+}
 
 /// A staging folder on this machine.
 #[derive(Debug)]
@@ -26,7 +46,7 @@ pub struct Local<F> {
     path: PathBuf,
     root: Folder,
     hidden: Folder,
-    copies: bool,
+    layout: Layout,
     workers: usize,
     folders: Mutex<HashMap<Mailbox, Arc<Folder>>>,
 }
@@ -36,8 +56,8 @@ impl Local<Disk> {
     ///
     /// # Errors
     /// Where it cannot be made, opened or written.
-    pub fn open(path: &Path, copies: bool, workers: usize) -> Result<Self, StageError> {
-        Self::with(Disk, path, copies, workers)
+    pub fn open(path: &Path, layout: Layout, workers: usize) -> Result<Self, StageError> {
+        Self::with(Disk, path, layout, workers)
     }
 }
 
@@ -46,18 +66,18 @@ impl<F: FileSystem> Local<F> {
     ///
     /// # Errors
     /// As [`Local::open`].
-    pub fn with(fs: F, path: &Path, copies: bool, workers: usize) -> Result<Self, StageError> {
+    pub fn with(fs: F, path: &Path, layout: Layout, workers: usize) -> Result<Self, StageError> {
         let root = Disk::open_or_make(path, FOLDER_MODE)?;
-        fs.make_folder(&root, HIDDEN, 0o700).at(path.join(HIDDEN))?;
-        let hidden = fs.open_folder(&root, HIDDEN).at(path.join(HIDDEN))?;
+        ensure(&fs, &root, &layout, Allowed::ReadAtLeast, (path, path))?;
+        let hidden = open_hidden(&fs, &root, &layout, path)?;
         let folders = Mutex::default();
-        Ok(Self { fs, path: path.to_owned(), root, hidden, copies, workers, folders })
+        Ok(Self { fs, path: path.to_owned(), root, hidden, layout, workers, folders })
     }
 
     /// Writes every file of the batch under a hidden name: once, or once for each mailbox.
     fn write_hidden(&self, batch: &[Placement<'_>]) -> Result<(), StageError> {
         for item in batch {
-            let times = if self.copies { item.mailboxes.len() } else { 1 };
+            let times = if self.layout.copies { item.mailboxes.len() } else { 1 };
             for copy in 0..times {
                 let name = hidden_name(item.name, copy);
                 let written = self.fs.write_new(&self.hidden, &name, FILE_MODE, item.bytes);
@@ -72,8 +92,8 @@ impl<F: FileSystem> Local<F> {
         let mut placements = Placements::default();
         for item in batch {
             for (index, mailbox) in item.mailboxes.iter().enumerate() {
-                let last = self.copies || index + 1 == item.mailboxes.len();
-                let source = hidden_name(item.name, if self.copies { index } else { 0 });
+                let last = self.layout.copies || index + 1 == item.mailboxes.len();
+                let source = hidden_name(item.name, if self.layout.copies { index } else { 0 });
                 if self.link_into(mailbox, &source, last, item)? {
                     placements.staged += 1;
                 } else {
@@ -157,21 +177,27 @@ impl<F: FileSystem> Local<F> {
             return Ok(Arc::clone(folder));
         }
         let shown = self.path.join(mailbox.as_str());
-        let make = |parent: &Folder, name: &str| {
-            self.fs.open_folder(parent, name).or_else(|error| {
-                if error.kind() != io::ErrorKind::NotFound {
-                    return Err(error);
-                }
-                self.fs.make_folder(parent, name, FOLDER_MODE)?;
-                self.fs.open_folder(parent, name)
-            })
-        };
-        let mailbox_folder = make(&self.root, mailbox.as_str()).at(&shown)?;
-        let folder = Arc::new(make(&mailbox_folder, FOLDER).at(shown.join(FOLDER))?);
+        let allowed = if self.layout.importer_may_delete { Allowed::Remove } else { Allowed::Read };
+        let mailbox_folder = self.open_or_make(&self.root, mailbox.as_str(), Allowed::Read, &shown)?;
+        let folder = Arc::new(self.open_or_make(&mailbox_folder, FOLDER, allowed, &shown.join(FOLDER))?);
         if folders.len() >= OPEN_FOLDERS {
             folders.clear();
         }
         folders.insert(mailbox.clone(), Arc::clone(&folder));
+        Ok(folder)
+    }
+
+    fn open_or_make(&self, parent: &Folder, name: &str, allowed: Allowed, shown: &Path) -> Result<Folder, StageError> {
+        let mode = if allowed == Allowed::Remove { REMOVABLE_MODE } else { FOLDER_MODE };
+        let opened = self.fs.open_folder(parent, name).or_else(|error| {
+            if error.kind() != io::ErrorKind::NotFound {
+                return Err(error);
+            }
+            self.fs.make_folder(parent, name, mode)?;
+            self.fs.open_folder(parent, name)
+        });
+        let folder = opened.at(shown)?;
+        ensure(&self.fs, &folder, &self.layout, allowed, (shown, &self.path))?;
         Ok(folder)
     }
 
@@ -213,6 +239,28 @@ impl<F: FileSystem> Target for Local<F> {
         self.lock_folders().clear();
         Ok(self.fs.sync_all(&self.root).at(&self.path)?)
     }
+
+    fn begin_list(&self, run: &str) -> Result<Box<dyn ReadyList + '_>, StageError> {
+        Ok(Box::new(LocalList::begin(self, run)?))
+    }
+}
+
+/// The folder for hidden names. What is written there and linked elsewhere is the group's from the start, so it must have
+/// inherited the group; one from before a group was configured goes, with whatever a killed run left there.
+fn open_hidden<F: FileSystem>(fs: &F, root: &Folder, layout: &Layout, path: &Path) -> Result<Folder, StageError> {
+    let shown = path.join(HIDDEN);
+    let open = || {
+        fs.make_folder(root, HIDDEN, 0o700).at(&shown)?;
+        Ok::<_, StageError>(fs.open_folder(root, HIDDEN).at(&shown)?)
+    };
+    let hidden = open()?;
+    if ensure(fs, &hidden, layout, Allowed::Nothing, (&shown, path)).is_ok() {
+        return Ok(hidden);
+    }
+    std::fs::remove_dir_all(&shown).at(&shown)?;
+    let hidden = open()?;
+    ensure(fs, &hidden, layout, Allowed::Nothing, (&shown, path))?;
+    Ok(hidden)
 }
 
 fn hidden_name(name: &str, copy: usize) -> String {

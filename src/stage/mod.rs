@@ -4,14 +4,18 @@
 //! whole and durable; after [`Target::barrier`] the names are durable as well. A target knows neither the ledger nor
 //! where the items come from, except that it asks for the proof that all of the export is authentic.
 
+pub mod group;
 pub mod local;
+pub mod ready;
 
-use std::fmt;
+use std::{fmt, io};
 
 use crate::books::Placements;
 use crate::decrypt::Authenticated;
 use crate::durable::PathError;
 use crate::mailbox::Mailbox;
+
+use self::ready::ReadyList;
 
 /// The folder in each mailbox (contract 7).
 pub const FOLDER: &str = "ICE Chat";
@@ -42,6 +46,35 @@ pub enum StageError {
         /// Where.
         path: String,
     },
+    /// No such group.
+    #[error("staging.group: this machine has no group {name}; make it (groupadd --system {name}), or correct the key")]
+    NoGroup {
+        /// As configured.
+        name: String,
+    },
+    /// The system's databases did not answer.
+    #[error("staging.group: whether there is a group {name} cannot be found out")]
+    Groups {
+        /// As configured.
+        name: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A folder is not the group's, and may not be made so.
+    #[error(
+        "{path} is not as staging.group and staging.importer_may_delete want it, and cannot be changed from here; as \
+         root, once: {command}"
+    )]
+    NotTheGroups {
+        /// Which folder.
+        path: String,
+        /// What puts all of staging right.
+        command: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// Where items are staged.
@@ -63,6 +96,12 @@ pub trait Target: Send + Sync + fmt::Debug {
     /// # Errors
     /// Where the target refuses; never tried again.
     fn barrier(&self) -> Result<(), StageError>;
+
+    /// Begins the ready list of a run, which may take the place of an earlier one of the same run.
+    ///
+    /// # Errors
+    /// Where the target refuses.
+    fn begin_list(&self, run: &str) -> Result<Box<dyn ReadyList + '_>, StageError>;
 }
 
 /// Does `work` to each part of a batch on as many threads, and adds up what they say. The first error counts.

@@ -1,0 +1,31 @@
+//! The migration that brought the importer's side.
+
+/// The importer's side. Times are Unix seconds.
+///
+/// - `manifests.listed` says when the ready list that names its placements was durable; 0 of those from before there were
+///   lists. A run that was killed before it had made its list is thereby found.
+/// - `manifests.taken` says when nothing that it placed stood in staging any more: what the importer still has to take is
+///   asked often, and the past must not be looked through each time.
+/// - `restagings` is who had what put into staging once more, and why.
+/// - `identity` is the ledger's own: the staging folder names it, so that no second ledger places anything there.
+pub(super) const SHIPPING: &str = "
+ALTER TABLE manifests ADD COLUMN listed INTEGER;
+UPDATE manifests SET listed = 0;
+ALTER TABLE manifests ADD COLUMN taken INTEGER;
+CREATE INDEX manifests_unlisted ON manifests (run) WHERE listed IS NULL;
+CREATE INDEX manifests_untaken ON manifests (seq) WHERE taken IS NULL;
+CREATE INDEX manifests_by_run ON manifests (run);
+
+CREATE TABLE restagings (
+  id INTEGER PRIMARY KEY,
+  run INTEGER NOT NULL REFERENCES runs,
+  asked TEXT NOT NULL,
+  reason TEXT NOT NULL,
+  restaged_by TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE identity (
+  id TEXT NOT NULL
+) STRICT;
+INSERT INTO identity VALUES (lower(hex(randomblob(16))));
+";

@@ -1,0 +1,68 @@
+//! A ready list in the staging folder. An importer may look at any moment, so it is written under a hidden name.
+
+use std::path::PathBuf;
+
+use super::Local;
+use super::access::{Allowed, ensure};
+use crate::durable::{AtPath, FileSystem, Folder};
+use crate::stage::StageError;
+use crate::stage::ready::{Listed, READY, ReadyList};
+
+/// The program adds to it until it is visible; the group reads it.
+const LIST_MODE: u32 = 0o640;
+/// Bytes kept before they are written.
+const PIECE: usize = 1 << 20;
+
+pub(super) struct LocalList<'a, F> {
+    local: &'a Local<F>,
+    folder: Folder,
+    run: String,
+    lines: Vec<u8>,
+    is_empty: bool,
+}
+
+impl<'a, F: FileSystem> LocalList<'a, F> {
+    pub(super) fn begin(local: &'a Local<F>, run: &str) -> Result<Self, StageError> {
+        let path = local.path.join(READY);
+        local.fs.make_folder(&local.root, READY, 0o750).at(&path)?;
+        let folder = local.fs.open_folder(&local.root, READY).at(&path)?;
+        ensure(&local.fs, &folder, &local.layout, Allowed::Read, (&path, &local.path))?;
+        let list = Self { local, folder, run: run.to_owned(), lines: Vec::new(), is_empty: true };
+        list.local.fs.unlink(&list.folder, &list.hidden()).at(list.shown())?;
+        list.local.fs.write_new(&list.folder, &list.hidden(), LIST_MODE, b"").at(list.shown())?;
+        Ok(list)
+    }
+
+    fn hidden(&self) -> String {
+        format!(".{}.tmp", self.run)
+    }
+
+    fn shown(&self) -> PathBuf {
+        self.local.path.join(READY).join(self.hidden())
+    }
+
+    fn flush(&mut self) -> Result<(), StageError> {
+        let lines = std::mem::take(&mut self.lines);
+        Ok(self.local.fs.append(&self.folder, &self.hidden(), &lines).at(self.shown())?)
+    }
+}
+
+impl<F: FileSystem> ReadyList for LocalList<'_, F> {
+    fn add(&mut self, line: &Listed<'_>) -> Result<(), StageError> {
+        self.is_empty = false;
+        serde_json::to_writer(&mut self.lines, line).at(self.shown())?;
+        self.lines.push(b'\n');
+        if self.lines.len() < PIECE { Ok(()) } else { self.flush() }
+    }
+
+    fn publish(mut self: Box<Self>) -> Result<(), StageError> {
+        let (fs, hidden, name) = (&self.local.fs, self.hidden(), format!("{}.jsonl", self.run));
+        if self.is_empty {
+            return Ok(fs.unlink(&self.folder, &hidden).at(self.shown())?);
+        }
+        self.flush()?;
+        fs.sync_file(&self.folder, &hidden).at(self.shown())?;
+        fs.rename_over(&self.folder, &hidden, &self.folder, &name).at(self.shown())?;
+        Ok(fs.sync_folder(&self.folder).at(self.local.path.join(READY))?)
+    }
+}

@@ -1,0 +1,44 @@
+//! What tells an importer that files may be taken: a list for each run, whole and durable whenever it is visible.
+
+use serde::Serialize;
+
+use super::{FOLDER, StageError};
+
+/// Where the lists lie, below the staging folder.
+pub const READY: &str = ".ready";
+
+/// One placement, a line of a ready list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed<'a> {
+    /// Whose folder it stands in.
+    pub mailbox: &'a str,
+    /// Where it stands, from the staging folder on.
+    pub path: String,
+    /// The mail's Message-ID.
+    pub message_id: String,
+    /// Of the EML, hexadecimal.
+    pub sha256: &'a str,
+}
+
+impl<'a> Listed<'a> {
+    /// The line for the EML `name` of an item in a mailbox's folder.
+    pub fn new(mailbox: &'a str, name: &str, item_id: &str, sha256: &'a str) -> Self {
+        let path = format!("{mailbox}/{FOLDER}/{name}");
+        Self { mailbox, path, message_id: format!("<{item_id}@icechat.invalid>"), sha256 }
+    }
+}
+
+/// A list that is being written.
+pub trait ReadyList {
+    /// Adds a line.
+    ///
+    /// # Errors
+    /// Where the target refuses.
+    fn add(&mut self, line: &Listed<'_>) -> Result<(), StageError>;
+
+    /// Makes it durable and then visible, in place of the one that bore its name. One without lines leaves nothing.
+    ///
+    /// # Errors
+    /// Where the target refuses; then the one before stands.
+    fn publish(self: Box<Self>) -> Result<(), StageError>;
+}
