@@ -18,6 +18,21 @@ pub enum ExitCode {
 }
 
 impl ExitCode {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 6] = [Self::Complete, Self::Failed, Self::Usage, Self::Attention, Self::Busy, Self::Config];
+
+    /// What it says, for people: `docs/exit-codes.md` has the same words.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Failed => "the run failed, or the thing checked is faulty",
+            Self::Usage => "wrong usage",
+            Self::Attention => "done, but something needs a person",
+            Self::Busy => "another instance is working",
+            Self::Config => "the configuration is invalid",
+        }
+    }
+
     /// The number the process exits with.
     pub fn code(self) -> u8 {
         match self {

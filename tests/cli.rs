@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use support::daemon::has_begun_staging;
 use support::firm::{Firm, Said, export, header, message, sample, sample_export, staged};
 
-const VERBS: [&[&str]; 23] = [
+const VERBS: [&[&str]; 24] = [
     &["demo"],
     &["run"],
     &["ingest"],
@@ -35,6 +35,7 @@ const VERBS: [&[&str]; 23] = [
     &["report"],
     &["replay"],
     &["verify"],
+    &["completions"],
 ];
 
 #[test]

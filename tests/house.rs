@@ -163,6 +163,8 @@ fn each_foreign_library_is_known_to_its_place_alone() {
         ("http_body_util", &["metrics/server.rs"]),
         ("prometheus_client", &["metrics/page.rs"]),
         ("clap", &["cli/"]),
+        ("clap_complete", &["cli/completions.rs"]),
+        ("clap_mangen", &["cli/man.rs"]),
         ("tokio_cron_scheduler", &["daemon/waker.rs"]),
         ("sd_notify", &["daemon/systemd.rs"]),
         ("notify", &["daemon/hints.rs"]),

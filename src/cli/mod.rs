@@ -2,11 +2,13 @@
 
 mod alert;
 mod check;
+mod completions;
 mod demo;
 mod held;
 mod ingest;
 mod keys;
 mod logging;
+mod man;
 mod mapping;
 mod output;
 mod place;
@@ -20,7 +22,7 @@ mod verify;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use self::place::Place;
 use self::progress::Bars;
@@ -91,6 +93,11 @@ enum Verb {
     Replay(ingest::ReplayArguments),
     /// Prove that ledger, manifests and kept originals agree, and compare what still stands in staging
     Verify(verify::Arguments),
+    /// Print what lets a shell complete verbs and options; the package installs it for bash, zsh and fish
+    Completions(completions::Arguments),
+    /// Write the man pages: for the package
+    #[command(hide = true)]
+    ManPages(man::Arguments),
 }
 
 /// Why a verb did not do what it was asked, and the exit code that says so.
@@ -194,6 +201,8 @@ fn dispatch(arguments: Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
         Verb::Held(verb) => held::held(config, &verb),
         Verb::Replay(replay) => ingest::replay(&place, &replay, bars),
         Verb::Verify(verify) => verify::verify(config, &verify),
+        Verb::Completions(shell) => completions::completions(&Arguments::command(), &shell),
+        Verb::ManPages(man) => man::man_pages(Arguments::command(), &man),
     }
 }
 
