@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::durable::Disk;
 use crate::inputs::{self, InputError, Inputs};
 use crate::ledger::Ledger;
-use crate::report;
+use crate::{owner, report};
 
 /// How a check came out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -105,6 +105,10 @@ impl Lines {
 
     /// The ledger, the operators' files beside it, and what needs a person.
     fn ledger(&mut self, config: &Config, now: Timestamp) -> Option<Ledger> {
+        if let Err(error) = owner::of_state(config) {
+            self.failed("state", &error);
+            return None;
+        }
         if let Err(error) = Disk::open_or_make(&config.state.directory, 0o700) {
             folders::unusable(self, "state", "state.directory", &error);
             return None;

@@ -9,6 +9,7 @@
 mod accepted;
 mod child;
 mod complaints;
+mod error;
 mod error_files;
 mod hints;
 mod pulse;
@@ -30,21 +31,22 @@ use tracing::{error, info, warn};
 use self::accepted::Accepted;
 use self::child::{Child, Nursery, Run, end_of};
 use self::complaints::Complaints;
+pub use self::error::DaemonError;
 use self::hints::Hints;
 use self::rules::OperatorFiles;
 use self::signals::{Asked, Signals};
 use self::systemd::Systemd;
-use self::waker::{Waker, WakerError};
+use self::waker::Waker;
 use self::words::Known;
 use crate::alert;
 use crate::cause::chain;
-use crate::config::{Config, ConfigError};
-use crate::durable::{Disk, PathError};
+use crate::config::Config;
+use crate::durable::Disk;
 use crate::in_flight::InFlight;
 use crate::ledger::{CONFIGURATION, Ledger, LedgerError};
 use crate::lock::{Lock, LockError, is_held};
 use crate::metrics::{self, Vitals};
-use crate::{events, schedule};
+use crate::{events, owner, schedule};
 
 /// In the state folder: held as long as a daemon runs.
 const LOCK: &str = "daemon.lock";
@@ -58,32 +60,6 @@ const WAKER_SLEEPS: Duration = Duration::from_mins(2);
 /// What has not been delivered by then is tried again by the next child.
 const DELIVERY: Duration = Duration::from_mins(5);
 
-/// Why the daemon could not go on.
-#[derive(Debug, thiserror::Error)]
-pub enum DaemonError {
-    /// The configuration.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// Another daemon.
-    #[error("a daemon runs already on {0}; stop it first (systemctl stop icechatd)")]
-    Running(String),
-    /// The lock.
-    #[error(transparent)]
-    Lock(LockError),
-    /// The state folder.
-    #[error("the state folder cannot be used")]
-    State(#[from] PathError),
-    /// The ledger.
-    #[error(transparent)]
-    Ledger(#[from] LedgerError),
-    /// The waker.
-    #[error("the clock that wakes the daemon could not be started")]
-    Waker(#[from] WakerError),
-    /// The system.
-    #[error("the daemon could not be started")]
-    System(#[from] std::io::Error),
-}
-
 /// Waits, starts runs, until SIGTERM or SIGINT. A run in flight is asked to stop at its next safe point and waited for. One
 /// that shows no progress for `patience`, beyond `site.settle`, is ended. Children log as the flags `log` say.
 ///
@@ -92,6 +68,7 @@ pub enum DaemonError {
 pub fn run(config_file: &Path, patience: Duration, log: Vec<String>) -> Result<(), DaemonError> {
     let accepted = Accepted::read(config_file)?;
     let state = &accepted.config.state.directory;
+    owner::of_state(&accepted.config)?;
     Disk::open_or_make(state, 0o700)?;
     let _lock = Lock::take(&state.join(LOCK)).map_err(|error| match error {
         LockError::Busy(folder) => DaemonError::Running(folder),

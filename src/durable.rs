@@ -4,6 +4,8 @@
 //! one, and replay a prefix of them. Calls are relative to folders that are already open, and no call follows a link in
 //! the last component: a link planted in staging or spool leads nowhere.
 
+pub mod space;
+
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -256,20 +258,38 @@ impl FileSystem for Disk {
     }
 
     fn read(&self, folder: &Folder, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        let file = File::from(open_file(folder, name)?);
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-        }
-        let mut bytes = Vec::new();
-        file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        read_at_most(open_file(folder, name)?, limit)
     }
 }
 
+/// A small file's content, at most `limit` bytes and one; none where there is no such file. The folder it is in need not
+/// be readable.
+///
+/// # Errors
+/// As [`FileSystem::read`].
+pub fn read_small(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, PathError> {
+    match fs::open(path, READING, Mode::empty()) {
+        Ok(file) => read_at_most(file, limit).map(Some).at(path),
+        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error).at(path),
+    }
+}
+
+fn read_at_most(file: OwnedFd, limit: u64) -> io::Result<Vec<u8>> {
+    let file = File::from(file);
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A pipe that somebody planted would be waited for until somebody writes to it.
+const READING: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
 fn open_file(folder: &Folder, name: &str) -> io::Result<OwnedFd> {
-    // A pipe that somebody planted would be waited for until somebody writes to it.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    Ok(fs::openat(folder, name, flags, Mode::empty())?)
+    Ok(fs::openat(folder, name, READING, Mode::empty())?)
 }
 
 /// Writes a single file so that after a crash it is there whole or not at all, and never replaces one.
@@ -358,51 +378,4 @@ fn write_durably(path: &Path, mode: u32, owner: Option<Owner>, bytes: &[u8], ren
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::os::unix::fs::PermissionsExt;
-
-    #[test]
-    fn a_new_file_has_its_mode_and_is_never_replaced() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("key");
-        write_new(&path, 0o600, b"one").unwrap();
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o600);
-        let error = write_new(&path, 0o600, b"two").unwrap_err();
-        assert_eq!(error.source.kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(std::fs::read(&path).unwrap(), b"one");
-        replace(&path, 0o640, b"two").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"two");
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "a temporary file was left behind");
-    }
-
-    #[test]
-    fn new_content_keeps_mode_and_links() {
-        let dir = tempfile::tempdir().unwrap();
-        let (path, link) = (dir.path().join("real"), dir.path().join("link"));
-        write_new(&path, 0o640, b"one").unwrap();
-        std::os::unix::fs::symlink("real", &link).unwrap();
-        replace_content(&link, b"two").unwrap();
-        assert_eq!(std::fs::read(&path).unwrap(), b"two");
-        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o7777, 0o640);
-        assert!(link.symlink_metadata().unwrap().is_symlink());
-        assert!(replace_content(&dir.path().join("none"), b"").is_err());
-        assert!(!dir.path().join("none").exists());
-    }
-
-    #[test]
-    fn links_lead_nowhere() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::create_dir(dir.path().join("real")).unwrap();
-        std::os::unix::fs::symlink("real", dir.path().join("link")).unwrap();
-        std::os::unix::fs::symlink("/etc/passwd", dir.path().join("file")).unwrap();
-        let folder = Disk::open(dir.path()).unwrap();
-        assert!(Disk.open_folder(&folder, "real").is_ok());
-        assert!(Disk.open_folder(&folder, "link").is_err());
-        assert!(Disk.read(&folder, "file", 10).is_err());
-        fs::mknodat(&folder, "pipe", fs::FileType::Fifo, Mode::RWXU, 0).unwrap();
-        assert_eq!(Disk.read(&folder, "pipe", 10).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-        assert!(Disk.read(&folder, "real", 10).is_err());
-        assert!(Disk.write_new(&folder, "file", 0o600, b"x").is_err());
-    }
-}
+mod tests;

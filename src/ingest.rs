@@ -7,6 +7,7 @@
 mod contested;
 mod error;
 mod first;
+mod ground;
 mod original;
 mod people;
 mod ready;
@@ -40,11 +41,11 @@ use crate::ledger::{
     invoked_by,
 };
 use crate::lock::Lock;
+use crate::owner;
 use crate::report::{self, Needs};
 use crate::resolve::RuleSet;
-use crate::stage::group::Group;
-use crate::stage::local::{Layout, Local};
-use crate::stage::{StageError, Target};
+use crate::stage::Target;
+use crate::stage::local::Local;
 
 /// What a person or the daemon asks of a run.
 #[derive(Debug, Clone, Default)]
@@ -136,7 +137,7 @@ impl<'a> Tools<'a> {
 /// what it returns.
 ///
 /// # Errors
-/// Where the run could not even be recorded: another one works, or state or staging folder cannot be used.
+/// Where the run could not even be recorded: another one works, or the state folder cannot be used or is another firm's.
 pub fn run(job: &Job<'_>) -> Result<Finished, IngestError> {
     in_run(job, "ingest", |tools, rules, rule_set| {
         let mut session = Session { tools, rules, rule_set, touched: HashSet::new(), reports: Vec::new() };
@@ -192,17 +193,22 @@ fn in_run(
     work: impl FnOnce(&Tools<'_>, Arc<RuleSet>, RuleSetId) -> Result<Reports, IngestError>,
 ) -> Result<Finished, IngestError> {
     let state = &job.config.state.directory;
+    // Before anything is touched: a run must not even be recorded in another firm's ledger.
+    owner::of_state(job.config)?;
     Disk::open_or_make(state, 0o700)?;
     let _lock = Lock::take(&state.join("work.lock"))?;
     let dry = job.options.dry_run;
+    if !dry {
+        owner::claim_state(job.config)?;
+    }
     let ledger = if dry { Ledger::for_dry_run(state)? } else { Ledger::open(state)? };
     ledger.clear_spool()?;
-    let target = if dry { None } else { Some(open_target(job.config)?) };
     let at_site = verb == "ingest" && job.options.files.is_empty();
     let run =
         if dry { RunId::none() } else { ledger.begin_run(verb, at_site, &job.config.site.firm_code, (job.clock)())? };
     let started = (job.clock)();
     let worked = (|| {
+        let target = ground::target(job, &ledger)?;
         let scratch = ledger.scratch()?;
         let tools = tools(job, &ledger, &scratch, target.as_ref(), run);
         if !dry {
@@ -223,10 +229,11 @@ fn in_run(
 /// what failed must be seen in the ledger.
 ///
 /// # Errors
-/// Where state folder or ledger cannot be used.
-pub fn note_not_begun(config: &Config, verb: &str, error: &dyn Error, now: Timestamp) -> Result<(), LedgerError> {
+/// Where state folder or ledger cannot be used, or are another firm's.
+pub fn note_not_begun(config: &Config, verb: &str, error: &dyn Error, now: Timestamp) -> Result<(), IngestError> {
+    owner::of_state(config)?;
     let ledger = Ledger::open(&config.state.directory)?;
-    ledger.note_run_not_begun(verb, &config.site.firm_code, &chain(error), now)
+    Ok(ledger.note_run_not_begun(verb, &config.site.firm_code, &chain(error), now)?)
 }
 
 fn tools<'a>(
@@ -261,15 +268,6 @@ fn certificates(job: &Job<'_>) -> Vec<Certificate> {
         expires: one.expires.and_then(|end| Timestamp::try_from(end).ok()),
     });
     recorded.collect()
-}
-
-fn open_target(config: &Config) -> Result<Local<Disk>, StageError> {
-    let staging = &config.staging;
-    let group = staging.group.as_deref().map(Group::named).transpose()?;
-    let layout = Layout { copies: staging.copies, group, importer_may_delete: staging.importer_may_delete };
-    let target = Local::open(&staging.local, layout, config.workers().get())?;
-    target.clear()?;
-    Ok(target)
 }
 
 /// Mapping, list and settings of this run, kept in the ledger before anything is placed by them.

@@ -20,7 +20,8 @@
 //! given them), [`config`].
 //!
 //! Below them small rooms hold what several need and none owns: [`books`], [`digest`], [`domain`] and [`mailbox`]
-//! (values known everywhere), [`cause`], [`durable`] (the seam to the file system), [`events`], [`exit_code`], [`lock`].
+//! (values known everywhere), [`cause`], [`durable`] (the seam to the file system), [`events`], [`exit_code`], [`lock`],
+//! and [`owner`] (whose state and staging are).
 //!
 //! # What the rooms do not know
 //! - `export`, `resolve`, `eml`, `schedule` and the report's formatting know no files, clock, network, async or logging.
@@ -56,6 +57,7 @@ pub mod ledger;
 pub mod lock;
 pub mod mailbox;
 pub mod metrics;
+pub mod owner;
 pub mod report;
 pub mod resolve;
 pub mod schedule;

@@ -187,6 +187,10 @@ fn each_fact_of_the_ledger_raises_its_alert_and_its_end_ends_it() {
             VALUES ('r', 'replay', 0, 'ACME', unixepoch('2026-11-20T07:00:00Z'), unixepoch('2026-11-20T07:00:09Z'), 'failed', 'no room', '0', 'root')".into(), "UPDATE in_force SET replayed = 1".into()),
         ("login_refused", ran(2, "2026-11-20T07:00:00Z", 1, "failed", "'login'"), ran(3, "2026-11-20T08:00:00Z", 1, "complete", "NULL")),
         ("site_unreachable", ran(2, "2026-11-20T07:00:00Z", 1, "failed", "'unreachable'"), ran(3, "2026-11-20T12:30:00Z", 1, "complete", "NULL")),
+        ("staging_full", ran(2, "2026-11-20T07:00:00Z", 1, "failed", "'no_room'"), ran(3, "2026-11-20T08:00:00Z", 1, "attention", "NULL")),
+        ("staging_full", "INSERT INTO shapes VALUES (zeroblob(32), 'mapping', x''); INSERT INTO in_force VALUES ('mapping', zeroblob(32), 0, 0);
+            INSERT INTO runs (name, verb, at_site, firm_code, started, finished, outcome, error, program, invoked_by, trouble)
+            VALUES ('r', 'replay', 0, 'ACME', unixepoch('2026-11-20T07:00:00Z'), unixepoch('2026-11-20T07:00:09Z'), 'failed', 'no room', '0', 'root', 'no_room')".into(), "UPDATE in_force SET replayed = 1".into()),
         ("export_missing", "UPDATE files SET date = '2026-11-18'; UPDATE runs SET started = unixepoch('2026-11-18')".into(), committed(2, "2026-11-19", 5)),
         ("file_held", "UPDATE files SET state = 'held', reason = 'no key'; UPDATE runs SET started = unixepoch('2026-11-20')".into(),
             "INSERT INTO dismissals VALUES (1, 1, 'file', NULL, NULL, NULL, 'why', 'root', 0)".into()),

@@ -10,7 +10,10 @@ use serde_json::Value;
 use super::days;
 use super::kind::Kind;
 use crate::config::Schedule;
-use crate::ledger::{Certificate, Circumstances, Concern, Export, LastAtSite, Rejection, Trouble, UnplacedPerson};
+use crate::ledger::{
+    Certificate, Circumstances, Concern, Export, FailedReplay, LastAtSite, Rejection, RunTrouble, Trouble,
+    UnplacedPerson,
+};
 use crate::schedule;
 
 /// How long what happened once is told, unless it is acknowledged.
@@ -19,6 +22,8 @@ pub(super) const EVENT: SignedDuration = SignedDuration::from_hours(30 * 24);
 pub(super) const UNKNOWN: SignedDuration = SignedDuration::from_hours(7 * 24);
 /// How long ahead a certificate's end is told.
 const EXPIRY: SignedDuration = SignedDuration::from_hours(30 * 24);
+/// What the ledger says of a run that did not start for want of room.
+const NO_ROOM: &str = RunTrouble::NoRoom.as_str();
 /// Of words that come from outside, in characters.
 const LONGEST: usize = 300;
 
@@ -57,10 +62,7 @@ pub fn conditions(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
     };
     found.extend(facts.missing.iter().filter(|day| !is_told(day)).map(|day| of_missing(*day)));
     found.extend(last_run);
-    found.extend(known.failed_replay.iter().map(|(run, why)| {
-        // Nothing of the site: the run there that went well in between does not end it.
-        condition(Kind::RunFailed, "replay", format!("replay {run}: {why}"))
-    }));
+    found.extend(known.failed_replay.iter().map(of_failed_replay));
     found.extend(known.held_files.iter().map(|file| of_trouble(Kind::FileHeld, file, "is held")));
     found.extend(known.failed_replays.iter().map(|file| of_trouble(Kind::FailedReplay, file, "could not be replayed")));
     found.extend(known.exports.iter().flat_map(of_what_it_holds_back));
@@ -146,7 +148,18 @@ fn of_last_run(run: &LastAtSite, schedule: &Schedule, now: Timestamp) -> Option<
             }),
         // What did not come is told as the day that it is missing for.
         Some("no_export") => None,
+        Some(NO_ROOM) => Some(condition(Kind::StagingFull, "", format!("run {}: {why}", run.name))),
         _ => Some(condition(Kind::RunFailed, "", format!("run {}: {why}", run.name))),
+    }
+}
+
+/// Nothing of the site: the run there that went well in between does not end it. A full disk is one matter, whichever run it
+/// kept from starting.
+fn of_failed_replay(replay: &FailedReplay) -> Condition {
+    let words = format!("replay {}: {}", replay.name, replay.error);
+    match replay.trouble.as_deref() {
+        Some(NO_ROOM) => condition(Kind::StagingFull, "", words),
+        _ => condition(Kind::RunFailed, "replay", words),
     }
 }
 

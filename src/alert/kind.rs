@@ -23,12 +23,14 @@ impl Severity {
 /// What an alert is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// The last run at the site failed, and not for one of the two reasons below; or a replay that is due did.
+    /// The last run at the site failed, and not for one of the three reasons below; or a replay that is due did.
     RunFailed,
     /// The site refuses the login.
     LoginRefused,
     /// The site could not be reached from the first try until the day's deadline.
     SiteUnreachable,
+    /// Staging has less room than `staging.min_free`: no run starts.
+    StagingFull,
     /// A day that has an export has none, and its deadline has passed.
     ExportMissing,
     /// A file cannot be authenticated, decrypted or read whole; nothing of it is staged.
@@ -86,10 +88,11 @@ struct Words {
 
 impl Kind {
     /// All of them, in the order of docs/alerts.md.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::RunFailed,
         Self::LoginRefused,
         Self::SiteUnreachable,
+        Self::StagingFull,
         Self::ExportMissing,
         Self::FileHeld,
         Self::ItemsHeld,
@@ -154,6 +157,7 @@ impl Kind {
             Self::RunFailed => &RUN_FAILED,
             Self::LoginRefused => &LOGIN_REFUSED,
             Self::SiteUnreachable => &SITE_UNREACHABLE,
+            Self::StagingFull => &STAGING_FULL,
             Self::ExportMissing => &EXPORT_MISSING,
             Self::FileHeld => &FILE_HELD,
             Self::ItemsHeld => &ITEMS_HELD,
@@ -184,7 +188,7 @@ const RUN_FAILED: Words = Words {
     name: "run_failed",
     message_id: "6877b92c835141ceaf088655baa3da05",
     severity: Severity::Critical,
-    means: "The last run at the site failed, and not for one of the two reasons below; or a replay that is due did.",
+    means: "The last run at the site failed, and not for one of the three reasons below; or a replay that is due did.",
     advice: "`icechatd report` shows how far it came; put the cause right, and the daemon tries again by itself.",
 };
 
@@ -202,6 +206,14 @@ const SITE_UNREACHABLE: Words = Words {
     severity: Severity::Critical,
     means: "The site could not be reached from the first try until the day's deadline.",
     advice: "`icechatd check` says at which step it ends; look at network and firewall, then ask ICE.",
+};
+
+const STAGING_FULL: Words = Words {
+    name: "staging_full",
+    message_id: "47be2ad8108f45aaad44d64df0dba726",
+    severity: Severity::Critical,
+    means: "Staging has less room than `staging.min_free`: no run starts.",
+    advice: "See that the importer takes what stands there, make room, or give it a larger disk; the daemon tries again by itself.",
 };
 
 const EXPORT_MISSING: Words = Words {

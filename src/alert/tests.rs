@@ -13,8 +13,8 @@ use super::telling::{Changes, compare, end_is_told, is_due};
 use crate::config::Schedule;
 use crate::digest::Sha256;
 use crate::ledger::{
-    Ack, AlertId, AlertRow, Certificate, Channel, Circumstances, Concern, Export, LastAtSite, Rejection, Trouble,
-    Undelivered, Unknown, UnplacedPerson,
+    Ack, AlertId, AlertRow, Certificate, Channel, Circumstances, Concern, Export, FailedReplay, LastAtSite, Rejection,
+    Trouble, Undelivered, Unknown, UnplacedPerson,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -104,8 +104,26 @@ fn a_failed_run_is_told_by_what_kind_of_failure_it_was() {
     assert_eq!(kinds(Some("unreachable"), morning, after), [Kind::SiteUnreachable]);
     assert_eq!(kinds(Some("unreachable"), "2026-11-20T12:30:00Z", after), [], "since the afternoon");
     assert_eq!(kinds(Some("no_export"), morning, after), [], "the day is told instead");
+    assert_eq!(kinds(Some("no_room"), morning, before), [Kind::StagingFull]);
     let words = told(&Circumstances { last_run: Some(failed(None, morning)), ..Circumstances::default() });
     assert!(words[0].2.contains("the site said no"), "{words:?}");
+}
+
+#[test]
+fn a_full_disk_is_one_alert_whatever_it_kept_from_starting() {
+    let replay = |trouble: Option<&str>| {
+        let trouble = trouble.map(str::to_owned);
+        Some(FailedReplay { name: "r".to_owned(), error: "the disk said no".to_owned(), trouble })
+    };
+    let found = |last_run, failed_replay| {
+        let found = told(&Circumstances { last_run, failed_replay, ..Circumstances::default() });
+        found.into_iter().map(|(kind, ..)| kind).collect::<Vec<_>>()
+    };
+    let run = |trouble| Some(failed(trouble, "2026-11-20T06:30:00Z"));
+    assert_eq!(found(run(Some("no_room")), replay(Some("no_room"))), ["staging_full"]);
+    assert_eq!(found(None, replay(Some("no_room"))), ["staging_full"]);
+    assert_eq!(found(run(None), replay(Some("no_room"))), ["run_failed", "staging_full"]);
+    assert_eq!(found(run(Some("no_room")), replay(None)), ["run_failed", "staging_full"]);
 }
 
 #[test]

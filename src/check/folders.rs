@@ -4,14 +4,15 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use bytesize::ByteSize;
-use rustix::fs::statvfs;
-
 use super::{Level, Lines};
 use crate::cause::chain;
 use crate::config::Config;
+use crate::durable::space::{Space, free};
 use crate::durable::{self, Disk, PathError};
 use crate::ledger::{Ledger, RunSize};
+use crate::owner;
+use crate::stage::local::{Layout, open_root};
+use crate::stage::room;
 
 /// So many runs like the largest of the last ones must fit, or it is worth a warning: two weeks of working days.
 const RUNS: u64 = 10;
@@ -23,8 +24,12 @@ const RECORD: u64 = 512;
 const LEAST: u64 = 100 << 20;
 
 pub(super) fn check(lines: &mut Lines, config: &Config, ledger: Option<&Ledger>) {
+    if !is_ours(lines, config, ledger) {
+        return;
+    }
     let Some(can_link) = staging(lines, config) else { return };
     let Some(ledger) = ledger else { return };
+    group(lines, config);
     let state = &config.state.directory;
     if let Err(error) = probe(state, 0o700) {
         return unusable(lines, "state", "state.directory", &error);
@@ -33,6 +38,33 @@ pub(super) fn check(lines: &mut Lines, config: &Config, ledger: Option<&Ledger>)
     match ledger.largest_of_last_runs() {
         Ok(largest) => space(lines, config, largest, can_link && !config.staging.copies),
         Err(error) => lines.failed("ledger", &error),
+    }
+}
+
+/// Whether nobody else's EMLs stand in the staging folder. Without a ledger there is no telling, and it has its line already.
+fn is_ours(lines: &mut Lines, config: &Config, ledger: Option<&Ledger>) -> bool {
+    let Some(ledger) = ledger else { return true };
+    match owner::of_staging(config, ledger) {
+        Ok(_) => true,
+        Err(error) => {
+            lines.failed("staging", &error);
+            false
+        }
+    }
+}
+
+/// Who imports, and what they may do. A run does the same, and mends what it may.
+fn group(lines: &mut Lines, config: &Config) {
+    let staging = &config.staging;
+    let layout = Layout::configured(staging.copies, staging.group.as_deref(), staging.importer_may_delete);
+    let may = if staging.importer_may_delete { "take and remove" } else { "read" };
+    let text = match &staging.group {
+        Some(group) => format!("members of {group} may {may} what is staged"),
+        None => format!("staging.group is not set; members of the staging folder's group may {may} what is staged"),
+    };
+    match layout.and_then(|layout| open_root(&Disk, &staging.local, &layout).map(drop)) {
+        Ok(()) => lines.add("staging group", Level::Ok, text),
+        Err(error) => lines.failed("staging group", &error),
     }
 }
 
@@ -66,18 +98,23 @@ fn staging(lines: &mut Lines, config: &Config) -> Option<bool> {
 
 fn space(lines: &mut Lines, config: &Config, largest: Option<RunSize>, are_linked: bool) {
     let (staging, state) = (&config.staging.local, &config.state.directory);
-    let of_staging = largest.map(|run| Room::of_staging(run, are_linked));
-    let of_state = largest.map(Room::of_state);
-    let both = of_staging.zip(of_state).map(|(one, other)| one + other).filter(|_| same_disk(staging, state));
-    for (name, path, need) in [("staging space", staging, of_staging), ("state space", state, of_state)] {
-        match free(path) {
-            Ok(free) => {
-                let (level, text) = verdict(free, both.or(need));
-                lines.add(name, level, text);
-            }
-            Err(error) => lines.failed(name, &error),
-        }
+    let for_staging = largest.map(|run| of_staging(run, are_linked));
+    let for_state = largest.map(of_state);
+    let both = for_staging.zip(for_state).map(|(one, other)| one + other).filter(|_| same_disk(staging, state));
+    let least = config.staging.min_free;
+    match room::ensure(staging, least.bytes, least.inodes) {
+        Ok(free) => compared(lines, "staging space", free, both.or(for_staging)),
+        Err(error) => lines.failed("staging space", &error),
     }
+    match free(state) {
+        Ok(free) => compared(lines, "state space", free, both.or(for_state)),
+        Err(error) => lines.failed("state space", &error),
+    }
+}
+
+fn compared(lines: &mut Lines, name: &'static str, free: Space, run: Option<Space>) {
+    let (level, text) = verdict(free, run);
+    lines.add(name, level, text);
 }
 
 /// A file can be written, and removed; whether it can be linked.
@@ -96,57 +133,29 @@ fn same_disk(one: &Path, other: &Path) -> bool {
     device(one) == device(other)
 }
 
-/// Room on a disk. Some file systems do not count files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Room {
-    bytes: u64,
-    files: Option<u64>,
+/// One run's EMLs: a block for each, and twice the originals for attachments, which are base64 there.
+fn of_staging(run: RunSize, links: bool) -> Space {
+    let files = if links { run.staged } else { run.placements };
+    let bytes = files.saturating_mul(BLOCK).saturating_add(run.originals.saturating_mul(2));
+    Space { bytes, files: Some(files) }
 }
 
-impl std::ops::Add for Room {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        let files = self.files.zip(other.files).map(|(one, other)| one.saturating_add(other));
-        Self { bytes: self.bytes.saturating_add(other.bytes), files }
-    }
+/// One run's originals, and what is recorded.
+fn of_state(run: RunSize) -> Space {
+    let records = run.staged.saturating_add(run.placements).saturating_mul(RECORD);
+    Space { bytes: run.originals.saturating_add(records), files: Some(0) }
 }
 
-impl Room {
-    /// One run's EMLs: a block for each, and twice the originals for attachments, which are base64 there.
-    fn of_staging(run: RunSize, links: bool) -> Self {
-        let files = if links { run.staged } else { run.placements };
-        let bytes = files.saturating_mul(BLOCK).saturating_add(run.originals.saturating_mul(2));
-        Self { bytes, files: Some(files) }
-    }
-
-    /// One run's originals, and what is recorded.
-    fn of_state(run: RunSize) -> Self {
-        let records = run.staged.saturating_add(run.placements).saturating_mul(RECORD);
-        Self { bytes: run.originals.saturating_add(records), files: Some(0) }
-    }
-}
-
-fn free(path: &Path) -> io::Result<Room> {
-    let found = statvfs(path)?;
-    let files = (found.f_files > 0).then_some(found.f_favail);
-    Ok(Room { bytes: found.f_bavail.saturating_mul(found.f_frsize), files })
-}
-
-fn verdict(free: Room, run: Option<Room>) -> (Level, String) {
-    let bytes = |bytes| ByteSize(bytes).display().iec();
-    let files = free.files.map_or_else(String::new, |files| format!(" and {files} files"));
-    let text = format!("{}{files} free", bytes(free.bytes));
+fn verdict(free: Space, run: Option<Space>) -> (Level, String) {
     let Some(run) = run else {
-        let text = format!("{text}; there is no run yet to compare with");
+        let text = format!("{free} free; there is no run yet to compare with");
         let level = if free.bytes < LEAST { Level::Warning } else { Level::Ok };
         return (level, text);
     };
-    let need = run.bytes.saturating_mul(RUNS);
-    let need_files = run.files.unwrap_or(0).saturating_mul(RUNS);
-    let text =
-        format!("{text}; {RUNS} runs like the largest of the last take up to {} and {need_files} files", bytes(need));
-    if free.bytes < need || free.files.is_some_and(|files| files < need_files) {
+    let files = run.files.map(|files| files.saturating_mul(RUNS));
+    let need = Space { bytes: run.bytes.saturating_mul(RUNS), files };
+    let text = format!("{free} free; {RUNS} runs like the largest of the last take up to {need}");
+    if !free.holds(need) {
         return (Level::Warning, format!("{text}: make room, or give it a larger disk"));
     }
     (Level::Ok, text)
@@ -159,11 +168,11 @@ mod tests {
     #[test]
     fn room_for_ten_runs_is_enough_and_less_is_a_warning() {
         let run = RunSize { originals: 1000, staged: 10, placements: 30 };
-        let need = Room::of_staging(run, true);
-        assert_eq!(need, Room { bytes: 10 * 4096 + 2000, files: Some(10) });
-        assert_eq!(Room::of_staging(run, false).files, Some(30));
-        assert_eq!((need + Room::of_state(run)).bytes, need.bytes + 1000 + 40 * 512);
-        let free = |bytes, files| Room { bytes, files };
+        let need = of_staging(run, true);
+        assert_eq!(need, Space { bytes: 10 * 4096 + 2000, files: Some(10) });
+        assert_eq!(of_staging(run, false).files, Some(30));
+        assert_eq!((need + of_state(run)).bytes, need.bytes + 1000 + 40 * 512);
+        let free = |bytes, files| Space { bytes, files };
         for (free, level) in [
             (free(10 * need.bytes, Some(100)), Level::Ok),
             (free(10 * need.bytes, None), Level::Ok),

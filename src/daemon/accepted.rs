@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::cause::chain;
 use crate::config::{Config, ConfigError, ConfigText};
 use crate::durable::{PathError, replace};
+use crate::owner;
 
 /// Where the state folder holds the configuration in force, for `status` while the file is faulty.
 const NAME: &str = "config-in-force.json";
@@ -46,6 +47,8 @@ impl Accepted {
                 then.display()
             ));
         }
+        // It would be recorded as another firm's run in this firm's ledger.
+        owner::of_state(&again.config).map_err(|error| chain(&error))?;
         Ok(again)
     }
 }

@@ -14,6 +14,7 @@ use crate::export::fault::ExportError;
 use crate::inputs::InputError;
 use crate::ledger::{LedgerError, RunTrouble};
 use crate::lock::LockError;
+use crate::owner::OwnerError;
 use crate::stage::StageError;
 
 /// Why a run failed. What it had committed stays; what it had begun is finished by the next.
@@ -22,6 +23,9 @@ pub enum IngestError {
     /// Another instance works.
     #[error(transparent)]
     Lock(#[from] LockError),
+    /// State or staging are another firm's.
+    #[error(transparent)]
+    Owner(#[from] OwnerError),
     /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -89,6 +93,7 @@ impl IngestError {
         match self {
             Self::Site(error) if error.is_refused_login() => Some(RunTrouble::Login),
             Self::Site(error) if error.is_unreachable() => Some(RunTrouble::Unreachable),
+            Self::Stage(StageError::NoRoom { .. }) => Some(RunTrouble::NoRoom),
             Self::Stopped => Some(RunTrouble::Stopped),
             _ => None,
         }

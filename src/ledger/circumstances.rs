@@ -20,10 +20,21 @@ pub struct LastAtSite {
     pub good: bool,
     /// Why it failed.
     pub error: Option<String>,
-    /// `login`, `unreachable` or `no_export`, where it is one of these.
+    /// `login`, `unreachable`, `no_export` or `no_room`, where it is one of these.
     pub trouble: Option<String>,
     /// When the first of the failed runs in a row began, of which it is the last.
     pub failing_since: Timestamp,
+}
+
+/// A replay that failed and is still due.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedReplay {
+    /// Its name.
+    pub name: String,
+    /// Why it failed.
+    pub error: String,
+    /// As of [`LastAtSite`].
+    pub trouble: Option<String>,
 }
 
 /// A file with something wrong: held, or not replayed.
@@ -97,8 +108,8 @@ pub struct Concern {
 pub struct Circumstances {
     /// The last run at the site that ended.
     pub last_run: Option<LastAtSite>,
-    /// The last replay, if it failed and is still due: its name, and why.
-    pub failed_replay: Option<(String, String)>,
+    /// The last replay, if it failed and is still due.
+    pub failed_replay: Option<FailedReplay>,
     /// Files that are held and that nobody dismissed.
     pub held_files: Vec<Trouble>,
     /// Committed exports whose last replay failed.
@@ -192,17 +203,19 @@ impl Ledger {
         Ok(found.optional()?)
     }
 
-    fn failed_replay(&self) -> Result<Option<(String, String)>, LedgerError> {
+    fn failed_replay(&self) -> Result<Option<FailedReplay>, LedgerError> {
         if !self.replay_due()? {
             return Ok(None);
         }
         let mut statement = self.connection.prepare_cached(
-            "SELECT name, coalesce(error, ''), outcome IS 'failed' FROM runs
+            "SELECT name, coalesce(error, ''), trouble, outcome IS 'failed' FROM runs
              WHERE verb = 'replay' AND finished IS NOT NULL AND trouble IS NOT 'stopped' ORDER BY id DESC LIMIT 1",
         )?;
-        let last =
-            statement.query_row([], |row| Ok(((row.get(0)?, row.get(1)?), row.get::<_, bool>(2)?))).optional()?;
-        Ok(last.filter(|(_, failed)| *failed).map(|(run, _)| run))
+        let last = statement.query_row([], |row| {
+            let replay = FailedReplay { name: row.get(0)?, error: row.get(1)?, trouble: row.get(2)? };
+            Ok((replay, row.get::<_, bool>(3)?))
+        });
+        Ok(last.optional()?.filter(|(_, failed)| *failed).map(|(replay, _)| replay))
     }
 
     fn troubles(&self, condition: &str) -> Result<Vec<Trouble>, LedgerError> {

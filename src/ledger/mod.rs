@@ -12,6 +12,7 @@ mod contested;
 mod dismissals;
 mod files;
 mod held;
+mod identity;
 mod listed;
 pub mod manifest;
 mod measures;
@@ -34,7 +35,7 @@ use rusqlite::{Connection, OpenFlags};
 
 pub use alerts::{Ack, AlertId, AlertRow};
 pub use certificates::Certificate;
-pub use circumstances::{Circumstances, Concern, Export, Horizon, LastAtSite, Trouble, Unknown};
+pub use circumstances::{Circumstances, Concern, Export, FailedReplay, Horizon, LastAtSite, Trouble, Unknown};
 pub use commit::{Commit, RejectedRow, Unplaced};
 pub use contested::Named;
 pub use dismissals::{Dismissal, Matter};

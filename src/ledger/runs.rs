@@ -48,17 +48,20 @@ pub enum RunTrouble {
     Unreachable,
     /// It went well, but the export that was looked for was not there.
     NoExport,
+    /// Staging has less room than a run should begin with.
+    NoRoom,
     /// Someone stopped it.
     Stopped,
 }
 
 impl RunTrouble {
     /// The word in `runs.trouble`.
-    pub fn as_str(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Login => "login",
             Self::Unreachable => "unreachable",
             Self::NoExport => "no_export",
+            Self::NoRoom => "no_room",
             Self::Stopped => "stopped",
         }
     }

@@ -16,7 +16,7 @@ pub struct PastRun {
     pub ended: Option<Timestamp>,
     /// Whether it did what it could.
     pub good: bool,
-    /// `login`, `unreachable`, `no_export` or `stopped`.
+    /// `login`, `unreachable`, `no_export`, `no_room` or `stopped`.
     pub trouble: Option<String>,
 }
 

@@ -39,6 +39,16 @@ pub struct Layout {
     pub importer_may_delete: bool,
 }
 
+impl Layout {
+    /// As `[staging]` has it: `copies`, `group` by its name, `importer_may_delete`.
+    ///
+    /// # Errors
+    /// Where there is no such group.
+    pub fn configured(copies: bool, group: Option<&str>, importer_may_delete: bool) -> Result<Self, StageError> {
+        Ok(Self { copies, group: group.map(Group::named).transpose()?, importer_may_delete })
+    }
+}
+
 /// A staging folder on this machine.
 #[derive(Debug)]
 pub struct Local<F> {
@@ -67,8 +77,7 @@ impl<F: FileSystem> Local<F> {
     /// # Errors
     /// As [`Local::open`].
     pub fn with(fs: F, path: &Path, layout: Layout, workers: usize) -> Result<Self, StageError> {
-        let root = Disk::open_or_make(path, FOLDER_MODE)?;
-        ensure(&fs, &root, &layout, Allowed::ReadAtLeast, (path, path))?;
+        let root = open_root(&fs, path, &layout)?;
         let hidden = open_hidden(&fs, &root, &layout, path)?;
         let folders = Mutex::default();
         Ok(Self { fs, path: path.to_owned(), root, hidden, layout, workers, folders })
@@ -243,6 +252,16 @@ impl<F: FileSystem> Target for Local<F> {
     fn begin_list(&self, run: &str) -> Result<Box<dyn ReadyList + '_>, StageError> {
         Ok(Box::new(LocalList::begin(self, run)?))
     }
+}
+
+/// The staging folder itself, made where it is missing, and its group's.
+///
+/// # Errors
+/// Where it cannot be made or opened, or is not the group's and may not be made so.
+pub fn open_root<F: FileSystem>(fs: &F, path: &Path, layout: &Layout) -> Result<Folder, StageError> {
+    let root = Disk::open_or_make(path, FOLDER_MODE)?;
+    ensure(fs, &root, layout, Allowed::ReadAtLeast, (path, path))?;
+    Ok(root)
 }
 
 /// The folder for hidden names. What is written there and linked elsewhere is the group's from the start, so it must have

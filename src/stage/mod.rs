@@ -7,12 +7,14 @@
 pub mod group;
 pub mod local;
 pub mod ready;
+pub mod room;
 
 use std::{fmt, io};
 
 use crate::books::Placements;
 use crate::decrypt::Authenticated;
 use crate::durable::PathError;
+use crate::durable::space::Space;
 use crate::mailbox::Mailbox;
 
 use self::ready::ReadyList;
@@ -60,6 +62,19 @@ pub enum StageError {
         /// What the system says.
         #[source]
         source: io::Error,
+    },
+    /// Less room than a run should begin with.
+    #[error(
+        "{path} has {free} free, and with less than {least} (staging.min_free) no run starts; let the importer take what \
+         stands there, make room, or give it a larger disk"
+    )]
+    NoRoom {
+        /// The staging folder.
+        path: String,
+        /// What is free.
+        free: Space,
+        /// What must be.
+        least: Space,
     },
     /// A folder is not the group's, and may not be made so.
     #[error(
