@@ -2,7 +2,8 @@
 //!
 //! A run takes the work lock, finishes what an earlier run left half done, takes up again what was held for reasons that
 //! have changed, fetches what the site has that the ledger has not, and takes up each of those: survey, stage, commit.
-//! Then it removes what it may, at the site and among the originals, and says how things stand.
+//! Then it removes what it may, at the site and among the originals, notes what the importer took, and says how things
+//! stand.
 
 mod contested;
 mod error;
@@ -17,6 +18,7 @@ mod session;
 mod shape;
 mod sources;
 mod stager;
+mod taken;
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -216,7 +218,9 @@ fn in_run(
         }
         ready::list_what_is_new(&tools)?;
         let (rules, rule_set) = rules_of_run(&tools, verb, job.options)?;
-        work(&tools, rules, rule_set)
+        let worked = work(&tools, rules, rule_set);
+        taken::note_taken(&tools);
+        worked
     })();
     ledger.clear_spool()?;
     if dry {

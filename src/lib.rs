@@ -16,7 +16,7 @@
 //! - [`ledger`]: what was done, for ever.
 //!
 //! Around them: [`cli`] (one file for each verb), [`daemon`] and [`schedule`], [`demo`], [`check`] and [`verify`], [`keys`],
-//! [`report`], [`held`], [`alert`], [`in_flight`] and [`metrics`], [`inputs`] (keys, profile, mapping and list as a run is
+//! [`report`], [`held`], [`alert`], [`in_flight`], [`waiting`] and [`metrics`], [`inputs`] (keys, profile, mapping and list as a run is
 //! given them), [`config`].
 //!
 //! Below them small rooms hold what several need and none owns: [`books`], [`digest`], [`domain`] and [`mailbox`]
@@ -63,6 +63,7 @@ pub mod resolve;
 pub mod schedule;
 pub mod stage;
 pub mod verify;
+pub mod waiting;
 
 /// What `--version` says: the package's version and the commit it was built from.
 pub const VERSION: &str = env!("ICECHATD_VERSION");

@@ -19,9 +19,13 @@ use crate::in_flight::InFlight;
 use crate::ledger::{Ledger, LedgerError, Measures};
 use crate::lock::is_held;
 use crate::report::{self, Needs};
+use crate::waiting::{Observer, Waiting};
 
 /// The loop turns every few seconds, also while a run works. It may wait for the ledger, but for no longer than this.
 const STANDSTILL: Duration = Duration::from_mins(1);
+/// How long one page may look into staging for what the importer has not taken; the next page goes on from there. All who
+/// ask wait meanwhile.
+const TO_LOOK: Duration = Duration::from_millis(250);
 /// What Prometheus calls the page's form (`OpenMetrics` 1.0, section "Media Type").
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -78,7 +82,7 @@ impl Vitals {
 struct Facts {
     vitals: Vitals,
     /// None where the ledger cannot be read.
-    ledger: Option<(Measures, Needs)>,
+    ledger: Option<(Measures, Needs, Waiting)>,
     working: bool,
     in_flight: Option<InFlight>,
 }
@@ -89,29 +93,38 @@ struct Facts {
 /// Where the address cannot be listened on.
 pub fn serve(address: SocketAddr, vitals: Vitals) -> std::io::Result<()> {
     let listener = TcpListener::bind(address)?;
+    let observer = Mutex::new(Observer::default());
     server::start(listener, move |path| match path {
-        "/metrics" => Some(Answer { code: 200, kind: OPEN_METRICS, body: page::of(&facts(&vitals)) }),
+        "/metrics" => {
+            let mut observer = observer.lock().unwrap_or_else(PoisonError::into_inner);
+            Some(Answer { code: 200, kind: OPEN_METRICS, body: page::of(&facts(&vitals, &mut observer)) })
+        }
         "/healthz" => Some(health(&vitals)),
         _ => None,
     })
 }
 
-fn facts(vitals: &Vitals) -> Facts {
+fn facts(vitals: &Vitals, observer: &mut Observer) -> Facts {
     let config = vitals.config();
     let state = &config.state.directory;
     let working = is_held(&state.join("work.lock"));
     Facts {
         vitals: vitals.clone(),
-        ledger: read(&config, Timestamp::now()).ok().flatten(),
+        ledger: read(&config, observer, Timestamp::now()).ok().flatten(),
         working,
         in_flight: InFlight::read(state).filter(|_| working),
     }
 }
 
-fn read(config: &Config, now: Timestamp) -> Result<Option<(Measures, Needs)>, LedgerError> {
+fn read(
+    config: &Config,
+    observer: &mut Observer,
+    now: Timestamp,
+) -> Result<Option<(Measures, Needs, Waiting)>, LedgerError> {
     let Some(ledger) = Ledger::read(&config.state.directory)? else { return Ok(None) };
     let today = now.to_zoned(config.schedule.time_zone.clone()).date();
-    Ok(Some((ledger.measures(&today.to_string())?, report::needs(&ledger, config, now)?)))
+    let waiting = observer.look(&ledger, &config.staging.local, Instant::now() + TO_LOOK)?;
+    Ok(Some((ledger.measures(&today.to_string())?, report::needs(&ledger, config, now)?, waiting)))
 }
 
 /// Whether the daemon lives and can work: its loop turns, and the ledger answers. Whether something needs a person is

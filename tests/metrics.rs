@@ -195,6 +195,43 @@ fn what_other_rooms_record_is_counted() {
     assert!(!page.contains("FFFF"), "{page}");
 }
 
+/// Between runs the daemon only looks: nothing is written, and what it saw gone it does not look for again.
+#[test]
+fn the_oldest_eml_that_waits_shows_between_runs() {
+    let (firm, address) = firm_with_metrics();
+    let oldest = |page: &str| value(page, "icechatd_staging_oldest_eml_timestamp_seconds");
+    firm.deliver_export("first.pgp", &export(&message("m-1", AMY, &[JOE], "first")));
+    let daemon = Daemon::start(&firm);
+    daemon.wait_for_log("ingest is done", 1);
+    firm.deliver_export("second.pgp", &export(&message("m-2", "dora@contoso.com", &["ed@contoso.com"], "second")));
+    firm.run(&["ingest"]).expect(0);
+    let ledger = Connection::open(firm.path("state/ledger.db")).unwrap();
+    ledger.execute("UPDATE manifests SET committed = 1000000000 + seq * 1000", []).unwrap();
+    let page = metrics(address);
+    assert_eq!(oldest(&page), Some(1_000_001_000.0), "{page}");
+    expect(&page, "icechatd_staging_commits", 2.0);
+    let take = |mailbox: &str| fs::remove_dir_all(firm.path("staging").join(mailbox)).unwrap();
+    take(AMY);
+    assert_eq!(oldest(&metrics(address)), Some(1_000_001_000.0), "one of two copies is left");
+    take(JOE);
+    let page = metrics(address);
+    assert_eq!(oldest(&page), Some(1_000_002_000.0), "{page}");
+    expect(&page, "icechatd_staging_commits", 1.0);
+    let kept = firm.path("kept");
+    fs::rename(firm.path("staging/dora@contoso.com"), &kept).unwrap();
+    take("ed@contoso.com");
+    let page = metrics(address);
+    assert_eq!(oldest(&page), None, "{page}");
+    expect(&page, "icechatd_staging_commits", 0.0);
+    let taken: i64 = ledger.query_row("SELECT count(taken) FROM manifests", [], |row| row.get(0)).unwrap();
+    assert_eq!(taken, 0, "who only looks writes nothing");
+    fs::rename(&kept, firm.path("staging/dora@contoso.com")).unwrap();
+    assert_eq!(oldest(&metrics(address)), None, "what was seen gone is not looked for again");
+    firm.run(&["ingest"]).expect(0);
+    let page = metrics(address);
+    assert_eq!(oldest(&page), Some(1_000_002_000.0), "but after a run, which may have put it there: {page}");
+}
+
 #[test]
 fn a_run_in_flight_shows() {
     let (firm, address) = firm_with_metrics();

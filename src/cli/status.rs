@@ -1,6 +1,7 @@
 //! `status`: on one screen, how things stand.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -21,6 +22,10 @@ use crate::ledger::{Ledger, LedgerError, Rejection, RunReport};
 use crate::lock::is_held;
 use crate::report::{self, Needs, Outlook};
 use crate::schedule::{self, Next, Why};
+use crate::waiting::{Observer, Waiting};
+
+/// How long to look into staging at most.
+const TO_LOOK: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -56,6 +61,8 @@ struct Recorded {
     alerts: Option<String>,
     outlook: Outlook,
     dates: Vec<Date>,
+    /// What the importer has not taken.
+    waiting: Waiting,
 }
 
 pub(super) fn status(config: &Path, arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -117,11 +124,12 @@ fn recorded(ledger: &Ledger, config: &Config, working: bool, now: Timestamp) -> 
         alerts: alert::summary(ledger, config, now)?,
         outlook,
         dates: report::last_dates(ledger, 5)?,
+        waiting: Observer::default().look(ledger, &config.staging.local, Instant::now() + TO_LOOK)?,
     })
 }
 
 fn to_json(config: &Config, facts: &Facts) -> serde_json::Value {
-    let Recorded { rejected, last, needs, matters, alerts, outlook, dates } = &facts.recorded;
+    let Recorded { rejected, last, needs, matters, alerts, outlook, dates, waiting } = &facts.recorded;
     json!({
         "firm_code": config.site.firm_code,
         "daemon": if facts.daemon { "running" } else { "stopped" },
@@ -143,6 +151,9 @@ fn to_json(config: &Config, facts: &Facts) -> serde_json::Value {
         "missing": outlook.missing,
         "awaited": outlook.awaited,
         "last_dates": dates,
+        "importer": waiting.since.map(|since| json!({
+            "oldest_eml": since.to_string(), "is_lower_bound": waiting.is_unfinished, "commits": waiting.commits
+        })),
     })
 }
 
@@ -151,7 +162,7 @@ fn is_due(facts: &Facts) -> bool {
 }
 
 fn text(config: &Config, facts: &Facts) -> String {
-    let Recorded { rejected, last, needs, matters, alerts, outlook, dates } = &facts.recorded;
+    let Recorded { rejected, last, needs, matters, alerts, outlook, dates, waiting } = &facts.recorded;
     let zone = &config.schedule.time_zone;
     let mut lines = vec![format!("firm       {}", config.site.firm_code)];
     let daemon = if facts.daemon { "running" } else { "not running (systemctl start icechatd)" };
@@ -166,6 +177,7 @@ fn text(config: &Config, facts: &Facts) -> String {
     lines.push(format!("last days  {}", listed(dates).unwrap_or_else(|| "none yet".to_owned())));
     lines.extend(listed(&outlook.missing).map(|days| format!("missing    {days}")));
     lines.extend(listed(&outlook.awaited).map(|days| format!("awaited    {days}")));
+    lines.extend(importer(waiting, zone));
     lines.extend(facts.rules.lines(zone));
     // What the daemon has said is not said twice; what stands there without a daemon is.
     if let Some(rejected) = facts.mapping_rejected.as_ref().filter(|_| !facts.rules.is_rejected()) {
@@ -211,6 +223,12 @@ fn last_run(last: Option<&RunReport>, working: bool) -> String {
         run.verb,
         run.error.clone().unwrap_or_else(|| report::books_line(&report::totals(run)))
     )
+}
+
+fn importer(waiting: &Waiting, zone: &TimeZone) -> Option<String> {
+    let since = local(waiting.since?, zone);
+    let least = if waiting.is_unfinished { " at the earliest: there was no time to look at all" } else { "" };
+    Some(format!("importer   has EMLs to take, the oldest since {since}{least}"))
 }
 
 fn next_run(facts: &Facts, zone: &TimeZone) -> String {

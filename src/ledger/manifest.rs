@@ -4,7 +4,7 @@
 //! commit that names it and its digest.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Lines, Read, Write};
 use std::path::PathBuf;
 
 use flate2::Compression;
@@ -204,6 +204,60 @@ impl Recorded {
             return Err(damaged("has another number of entries than the ledger says").into());
         }
         Ok(())
+    }
+}
+
+/// A manifest that is read line by line, for one who may not need all of it: whether it is what was committed shows at
+/// its end, which is an error where it is not.
+#[derive(Debug)]
+pub struct Entries {
+    recorded: Recorded,
+    path: PathBuf,
+    lines: Lines<BufReader<GzDecoder<File>>>,
+    read: u64,
+    ended: bool,
+}
+
+impl Entries {
+    fn damaged(&self, what: &str) -> LedgerError {
+        LedgerError::Damaged(format!("manifest {} {what}", self.path.display()))
+    }
+
+    fn line(&mut self) -> Result<Option<Entry>, LedgerError> {
+        let Some(line) = self.lines.next() else {
+            let digest = digest_of(&self.path)?;
+            let is_whole = digest == self.recorded.finished.sha256 && self.read == self.recorded.finished.entries;
+            return if is_whole { Ok(None) } else { Err(self.damaged("is not what was committed")) };
+        };
+        let entry = serde_json::from_str(&line.at(&self.path)?);
+        let entry = entry.map_err(|_| self.damaged("has a line that cannot be read"))?;
+        self.read += u64::from(!matches!(entry, Entry::Header { .. }));
+        Ok(Some(entry))
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Result<Entry, LedgerError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let line = self.line().transpose();
+        self.ended = !matches!(line, Some(Ok(_)));
+        line
+    }
+}
+
+impl Recorded {
+    /// Its lines, the header included.
+    ///
+    /// # Errors
+    /// Where the file is gone.
+    pub fn entries(&self, ledger: &Ledger) -> Result<Entries, LedgerError> {
+        let path = ledger.manifests().join(&self.finished.name);
+        let lines = BufReader::new(GzDecoder::new(File::open(&path).at(&path)?)).lines();
+        Ok(Entries { recorded: self.clone(), path, lines, read: 0, ended: false })
     }
 }
 

@@ -26,6 +26,7 @@ mod scratch;
 mod shapes;
 mod state;
 mod supervision;
+mod taken;
 mod usage;
 mod versions;
 
@@ -50,6 +51,7 @@ pub use scratch::{Arrival, Scratch, Verdict};
 pub use shapes::{RuleSetId, StoredRules};
 pub use state::StateNow;
 pub use supervision::PastRun;
+pub use taken::{RunSign, Untaken};
 pub use usage::RunSize;
 pub use versions::{CONFIGURATION, Change, Rejection, Version};
 

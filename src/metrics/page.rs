@@ -17,6 +17,7 @@ use crate::books::Counts;
 use crate::in_flight::{InFlight, Step};
 use crate::ledger::{Counted, LastRun, Measures, Outcome};
 use crate::report::Needs;
+use crate::waiting::Waiting;
 
 type Labels = Vec<(&'static str, String)>;
 
@@ -25,10 +26,11 @@ pub(super) fn of(facts: &Facts) -> String {
     let mut registry = Registry::with_prefix("icechatd");
     daemon(&mut registry, facts);
     in_flight(&mut registry, facts.working, facts.in_flight.as_ref());
-    if let Some((measures, needs)) = &facts.ledger {
+    if let Some((measures, needs, waiting)) = &facts.ledger {
         runs(&mut registry, measures);
         totals(&mut registry, measures);
         needs_a_person(&mut registry, measures, needs);
+        for_the_importer(&mut registry, waiting);
     }
     let mut page = String::new();
     // Writing to memory does not fail, and a page cut short lacks its end mark, which a scraper insists on.
@@ -148,6 +150,18 @@ fn needs_a_person(registry: &mut Registry, measures: &Measures, needs: &Needs) {
     let expiry = measures.key_expiry.iter().map(|(fingerprint, at)| (vec![("fingerprint", fingerprint.clone())], *at));
     let help = "When our PGP certificate expires; one that never does is left out";
     gauges(registry, "key_expiry_timestamp", help, Some(Unit::Seconds), expiry);
+}
+
+fn for_the_importer(registry: &mut Registry, waiting: &Waiting) {
+    let help = "When the oldest EML was committed that still stands in staging; not there when none stands. While there \
+                was no time to look at all that was placed, no EML is older than that, and there may be none";
+    if let Some(since) = waiting.since {
+        let oldest = ConstGauge::new(since.as_second());
+        registry.register_with_unit("staging_oldest_eml_timestamp", help, Unit::Seconds, oldest);
+    }
+    let commits = ConstGauge::new(signed(waiting.commits));
+    let help = "Commits of which EMLs may still stand in staging: the oldest that has one, and all after it";
+    registry.register("staging_commits", help, commits);
 }
 
 fn by<const N: usize>(names: &[&'static str; N], counted: &Counted<N>) -> impl Iterator<Item = (Labels, u64)> {

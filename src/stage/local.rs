@@ -252,6 +252,27 @@ impl<F: FileSystem> Target for Local<F> {
     fn begin_list(&self, run: &str) -> Result<Box<dyn ReadyList + '_>, StageError> {
         Ok(Box::new(LocalList::begin(self, run)?))
     }
+
+    fn remove_list(&self, run: &str) -> Result<(), StageError> {
+        ready::remove(self, run)
+    }
+
+    fn stands(&self, mailbox: &str, name: &str) -> Result<bool, StageError> {
+        stands(&self.path, mailbox, name)
+    }
+}
+
+/// Whether an EML stands below the staging folder `root`. Asks and changes nothing: for those as well who may only look.
+///
+/// # Errors
+/// Where the file system does not say.
+pub fn stands(root: &Path, mailbox: &str, name: &str) -> Result<bool, StageError> {
+    let path = root.join(mailbox).join(FOLDER).join(name);
+    match std::fs::symlink_metadata(&path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(source) => Err(StageError::Unseen { path, source }),
+    }
 }
 
 /// The staging folder itself, made where it is missing, and its group's.

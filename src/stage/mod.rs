@@ -9,6 +9,7 @@ pub mod local;
 pub mod ready;
 pub mod room;
 
+use std::path::PathBuf;
 use std::{fmt, io};
 
 use crate::books::Placements;
@@ -39,6 +40,15 @@ pub enum StageError {
     /// The file system refused.
     #[error("staging could not be written")]
     File(#[from] PathError),
+    /// The file system does not say what stands there.
+    #[error("whether {} stands in staging cannot be seen", path.display())]
+    Unseen {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
     /// Something else stands under an item's name.
     #[error(
         "{path} stands in staging with other content than this export gives it; find out who wrote it, move it away, \
@@ -117,6 +127,18 @@ pub trait Target: Send + Sync + fmt::Debug {
     /// # Errors
     /// Where the target refuses.
     fn begin_list(&self, run: &str) -> Result<Box<dyn ReadyList + '_>, StageError>;
+
+    /// Removes the ready list of a run, durably; absent already is fine.
+    ///
+    /// # Errors
+    /// Where the target refuses.
+    fn remove_list(&self, run: &str) -> Result<(), StageError>;
+
+    /// Whether an EML still stands in a mailbox's folder: the importer has not taken it yet.
+    ///
+    /// # Errors
+    /// Where the target does not say.
+    fn stands(&self, mailbox: &str, name: &str) -> Result<bool, StageError>;
 }
 
 /// Does `work` to each part of a batch on as many threads, and adds up what they say. The first error counts.

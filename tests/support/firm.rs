@@ -212,7 +212,7 @@ impl Firm {
         report
     }
 
-    /// Every EML that stands in staging, by mailbox and file name; nothing else may stand there (contract 7).
+    /// Every EML that stands in staging, by mailbox and file name; nothing else may stand there (contract 7), but ready lists.
     pub fn staged(&self) -> BTreeMap<(String, String), Vec<u8>> {
         staged(&self.path("staging"))
     }

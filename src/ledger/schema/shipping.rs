@@ -5,13 +5,15 @@
 /// - `manifests.listed` says when the ready list that names its placements was durable; 0 of those from before there were
 ///   lists. A run that was killed before it had made its list is thereby found.
 /// - `manifests.taken` says when nothing that it placed stood in staging any more: what the importer still has to take is
-///   asked often, and the past must not be looked through each time.
+///   asked often, and the past must not be looked through each time. `manifests.standing` is what the last look found: as
+///   long as that stands, nobody need look for another.
 /// - `restagings` is who had what put into staging once more, and why.
 /// - `identity` is the ledger's own: the staging folder names it, so that no second ledger places anything there.
 pub(super) const SHIPPING: &str = "
 ALTER TABLE manifests ADD COLUMN listed INTEGER;
 UPDATE manifests SET listed = 0;
 ALTER TABLE manifests ADD COLUMN taken INTEGER;
+ALTER TABLE manifests ADD COLUMN standing TEXT;
 CREATE INDEX manifests_unlisted ON manifests (run) WHERE listed IS NULL;
 CREATE INDEX manifests_untaken ON manifests (seq) WHERE taken IS NULL;
 CREATE INDEX manifests_by_run ON manifests (run);

@@ -47,6 +47,21 @@ impl<'a, F: FileSystem> LocalList<'a, F> {
     }
 }
 
+/// Removes the list of a run. One that came back after a power cut would stay for ever, so its end is durable.
+pub(super) fn remove<F: FileSystem>(local: &Local<F>, run: &str) -> Result<(), StageError> {
+    let (path, name) = (local.path.join(READY), shown_name(run));
+    if !path.join(&name).exists() {
+        return Ok(());
+    }
+    let folder = local.fs.open_folder(&local.root, READY).at(&path)?;
+    local.fs.unlink(&folder, &name).at(path.join(&name))?;
+    Ok(local.fs.sync_folder(&folder).at(path)?)
+}
+
+fn shown_name(run: &str) -> String {
+    format!("{run}.jsonl")
+}
+
 impl<F: FileSystem> ReadyList for LocalList<'_, F> {
     fn add(&mut self, line: &Listed<'_>) -> Result<(), StageError> {
         self.is_empty = false;
@@ -56,7 +71,7 @@ impl<F: FileSystem> ReadyList for LocalList<'_, F> {
     }
 
     fn publish(mut self: Box<Self>) -> Result<(), StageError> {
-        let (fs, hidden, name) = (&self.local.fs, self.hidden(), format!("{}.jsonl", self.run));
+        let (fs, hidden, name) = (&self.local.fs, self.hidden(), shown_name(&self.run));
         if self.is_empty {
             return Ok(fs.unlink(&self.folder, &hidden).at(self.shown())?);
         }
