@@ -17,6 +17,10 @@ pub const EXPORT_HELD: &str = "8f0e74cfd1f549039a8b3b14bf32b407";
 pub const EXPORT_REPLAYED: &str = "469989790bfe492888e66adf4b8a1818";
 /// An export could not be looked at again.
 pub const EXPORT_NOT_REPLAYED: &str = "8043996ec5724ae7bba4d67bf663b61a";
+/// What had been placed of an export was put there again.
+pub const EXPORT_RESTAGED: &str = "f9cb8245fe7e4dbb9d81998a3f908b37";
+/// What had been placed of an export could not all be put there again.
+pub const EXPORT_NOT_RESTAGED: &str = "a8a512794bce4205814bf85ec35e221d";
 /// A new mapping or mailbox list is in force.
 pub const RULES_ACCEPTED: &str = "4b1b9afd9a9d4d7fa77a5b9953623c84";
 /// A mapping or mailbox list does not count; the last good one stays in force.

@@ -5,6 +5,7 @@
 //! Then it removes what it may, at the site and among the originals, notes what the importer took, and says how things
 //! stand.
 
+mod again;
 mod contested;
 mod error;
 mod first;
@@ -14,6 +15,7 @@ mod people;
 mod ready;
 mod recorded;
 mod replay;
+mod restage;
 mod session;
 mod shape;
 mod sources;
@@ -30,6 +32,7 @@ use jiff::{Timestamp, Unit};
 
 pub use self::error::IngestError;
 use self::recorded::circumstances;
+pub use self::restage::restage;
 use self::session::{Session, forget_rejections, remove_expired_originals, settle_replay};
 use crate::cause::chain;
 use crate::config::Config;
@@ -39,8 +42,8 @@ use crate::download::Progress;
 use crate::durable::Disk;
 use crate::inputs::{self, Inputs, RulesFrom};
 use crate::ledger::{
-    Certificate, FileReport, FileState, Ledger, LedgerError, Outcome, RuleSetId, RunId, RunReport, RunTrouble, Scratch,
-    invoked_by,
+    Certificate, FileReport, FileState, Ledger, LedgerError, Outcome, Restaging, RuleSetId, RunId, RunReport,
+    RunTrouble, Scratch, invoked_by,
 };
 use crate::lock::Lock;
 use crate::owner;
@@ -141,7 +144,8 @@ impl<'a> Tools<'a> {
 /// # Errors
 /// Where the run could not even be recorded: another one works, or the state folder cannot be used or is another firm's.
 pub fn run(job: &Job<'_>) -> Result<Finished, IngestError> {
-    in_run(job, "ingest", |tools, rules, rule_set| {
+    in_run(job, "ingest", |tools| {
+        let (rules, rule_set) = rules_of_run(tools, "ingest", job.options)?;
         let mut session = Session { tools, rules, rule_set, touched: HashSet::new(), reports: Vec::new() };
         if !tools.is_dry() {
             session.finish_begun()?;
@@ -156,7 +160,7 @@ pub fn run(job: &Job<'_>) -> Result<Finished, IngestError> {
             remove_expired_originals(tools)?;
             forget_rejections(tools)?;
         }
-        trouble.map_or(Ok(session.reports), Err)
+        trouble.map_or(Ok(Worked { reports: session.reports, restaging: None }), Err)
     })
 }
 
@@ -165,7 +169,8 @@ pub fn run(job: &Job<'_>) -> Result<Finished, IngestError> {
 /// # Errors
 /// As [`run`].
 pub fn replay(job: &Job<'_>, since: Option<Timestamp>) -> Result<Finished, IngestError> {
-    in_run(job, "replay", |tools, rules, rule_set| {
+    in_run(job, "replay", |tools| {
+        let (rules, rule_set) = rules_of_run(tools, "replay", job.options)?;
         let mut session =
             Session { tools, rules: Arc::clone(&rules), rule_set, touched: HashSet::new(), reports: Vec::new() };
         session.finish_begun()?;
@@ -182,17 +187,30 @@ pub fn replay(job: &Job<'_>, since: Option<Timestamp>) -> Result<Finished, Inges
         if since.is_none() {
             tools.ledger.note_replayed(&inputs::to_stored(&rules))?;
         }
-        Ok(session.reports)
+        Ok(Worked { reports: session.reports, restaging: None })
     })
 }
 
-type Reports = Vec<FileReport>;
+/// What a verb's work gave.
+struct Worked {
+    /// File by file, of a dry run; those of others are in the ledger.
+    reports: Vec<FileReport>,
+    /// What a restaging came to, by which alone it is judged.
+    restaging: Option<Restaging>,
+}
+
+impl Worked {
+    fn outcome(&self, needs: &Needs) -> Outcome {
+        let is_done = self.restaging.as_ref().map_or(needs.is_clear(), |restaging| restaging.not_placed == 0);
+        if is_done { Outcome::Complete } else { Outcome::Attention }
+    }
+}
 
 /// What every run does before and after its work.
 fn in_run(
     job: &Job<'_>,
     verb: &str,
-    work: impl FnOnce(&Tools<'_>, Arc<RuleSet>, RuleSetId) -> Result<Reports, IngestError>,
+    work: impl FnOnce(&Tools<'_>) -> Result<Worked, IngestError>,
 ) -> Result<Finished, IngestError> {
     let state = &job.config.state.directory;
     // Before anything is touched: a run must not even be recorded in another firm's ledger.
@@ -217,16 +235,15 @@ fn in_run(
             ledger.note_certificates(&certificates(job), started)?;
         }
         ready::list_what_is_new(&tools)?;
-        let (rules, rule_set) = rules_of_run(&tools, verb, job.options)?;
-        let worked = work(&tools, rules, rule_set);
+        let worked = work(&tools);
         taken::note_taken(&tools);
         worked
     })();
     ledger.clear_spool()?;
     if dry {
-        return dry_run_finished(job, &ledger, started, worked?);
+        return dry_run_finished(job, &ledger, verb, started, worked?);
     }
-    finish(job, &ledger, run, at_site, worked.err())
+    finish(job, &ledger, run, at_site, worked)
 }
 
 /// Records a run of the daemon's that had nothing to begin with, such as a key that cannot be read: nobody watches it, and
@@ -298,14 +315,13 @@ fn finish(
     ledger: &Ledger,
     run: RunId,
     at_site: bool,
-    error: Option<IngestError>,
+    worked: Result<Worked, IngestError>,
 ) -> Result<Finished, IngestError> {
     let now = (job.clock)();
     let needs = report::needs(ledger, job.config, now)?;
-    let outcome = match &error {
-        Some(_) => Outcome::Failed,
-        None if needs.is_clear() => Outcome::Complete,
-        None => Outcome::Attention,
+    let (outcome, error) = match worked {
+        Ok(worked) => (worked.outcome(&needs), None),
+        Err(error) => (Outcome::Failed, Some(error)),
     };
     let trouble = match &error {
         Some(error) => error.trouble(),
@@ -322,26 +338,28 @@ fn finish(
 fn dry_run_finished(
     job: &Job<'_>,
     ledger: &Ledger,
+    verb: &str,
     started: Timestamp,
-    files: Reports,
+    worked: Worked,
 ) -> Result<Finished, IngestError> {
     let now = (job.clock)();
     let whole = |time: Timestamp| time.round(Unit::Second).unwrap_or(time);
     let mut needs = report::needs(ledger, job.config, now)?;
-    for file in &files {
+    for file in &worked.reports {
         needs.add_foreseen(file);
     }
-    let outcome = if needs.is_clear() { Outcome::Complete } else { Outcome::Attention };
+    let outcome = worked.outcome(&needs);
     let report = RunReport {
         name: "dry-run".to_owned(),
-        verb: "ingest --dry-run".to_owned(),
+        verb: format!("{verb} --dry-run"),
         firm_code: job.config.site.firm_code.clone(),
         // As the ledger has it of other runs.
         started: whole(started),
         finished: Some(whole(now)),
         outcome: Some(outcome.as_str().to_owned()),
         error: None,
-        files,
+        restaging: worked.restaging,
+        files: worked.reports,
     };
     Ok(Finished { report, needs, error: None })
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use crate::books::Books;
 use crate::config::Config;
-use crate::ledger::{FileReport, Ledger, LedgerError, RunReport, StateNow};
+use crate::ledger::{FileReport, Ledger, LedgerError, Restaging, RunReport, StateNow};
 
 pub use self::outlook::{Outlook, awaited_days, missing_days, next_replay, next_run, outlook};
 
@@ -117,6 +117,7 @@ pub fn to_json(report: &RunReport) -> Value {
         "finished": report.finished.map(|time| time.to_string()),
         "outcome": report.outcome,
         "error": report.error,
+        "restaging": report.restaging,
         "items": totals.items,
         "placements": totals.placements,
         "changed": totals.changed,
@@ -194,11 +195,14 @@ fn write_text(text: &mut String, report: &RunReport) -> fmt::Result {
     if let Some(error) = &report.error {
         writeln!(text, "error: {error}")?;
     }
+    if let Some(restaging) = &report.restaging {
+        write_restaging(text, restaging)?;
+    }
     let totals = totals(report);
     writeln!(text, "{}", books_line(&totals))?;
     for file in &report.files {
         writeln!(text)?;
-        write_file(text, file)?;
+        write_file(text, file, report.restaging.is_some())?;
     }
     let unresolved = unresolved(report);
     if !unresolved.is_empty() {
@@ -232,7 +236,21 @@ pub fn books_line(books: &Books) -> String {
     )
 }
 
-fn write_file(text: &mut String, file: &FileReport) -> fmt::Result {
+fn write_restaging(text: &mut String, restaging: &Restaging) -> fmt::Result {
+    let Restaging { by, reason, asked, not_placed } = restaging;
+    let run = asked.run.iter().map(|run| format!("run {run}"));
+    let since = asked.since.iter().map(|since| format!("committed since {since}"));
+    let mailbox = asked.mailbox.iter().map(|mailbox| format!("mailbox {mailbox}"));
+    let asked: Vec<String> = run.chain(since).chain(mailbox).collect();
+    writeln!(text, "asked for by {by}: {}", asked.join(", "))?;
+    writeln!(text, "because: {reason}")?;
+    if *not_placed > 0 {
+        writeln!(text, "placements that could not be made again: {not_placed}")?;
+    }
+    Ok(())
+}
+
+fn write_file(text: &mut String, file: &FileReport, is_restaged: bool) -> fmt::Result {
     let date = file.date.as_deref().unwrap_or("no date");
     writeln!(text, "{}  {}  {date}  {} bytes", file.name, file.state, file.bytes)?;
     writeln!(text, "  sha256 {}", file.sha256)?;
@@ -243,9 +261,11 @@ fn write_file(text: &mut String, file: &FileReport) -> fmt::Result {
         let what = match (file.state.as_str(), file.dismissed) {
             ("held", true) => "held, and dismissed",
             ("held", false) => "held",
+            _ if is_restaged => "not all of it put there again",
             _ => "not replayed",
         };
-        return writeln!(text, "  {what}: {reason}");
+        writeln!(text, "  {what}: {reason}")?;
+        return if is_restaged { writeln!(text, "  {}", books_line(&file.books)) } else { Ok(()) };
     }
     for superseded in &file.supersedes {
         writeln!(text, "  settles a file of the same name that was held: sha256 {superseded}")?;

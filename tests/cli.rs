@@ -67,7 +67,7 @@ fn version_names_the_commit() {
 
 #[test]
 fn wrong_usage_is_2() {
-    let wrong: [&[&str]; 11] = [
+    let wrong: [&[&str]; 13] = [
         &[],
         &["frobnicate"],
         &["ingest", "--frobnicate"],
@@ -77,6 +77,8 @@ fn wrong_usage_is_2() {
         &["keys", "export"],
         &["profile", "show"],
         &["replay", "--since", "yesterday"],
+        &["restage", "--reason", "lost"],
+        &["restage", "--mailbox", "amy@contoso.com"],
         &["demo", "--messages", "0"],
         &["demo", "--messages", "many"],
     ];
@@ -118,7 +120,7 @@ fn facts_are_json_too() {
     let csv = sample("mapping.csv");
     let handouts = firm.path("again");
     firm.deliver_export("icechat.xml.pgp", &sample_export());
-    let verbs: [(&[&str], i32); 17] = [
+    let verbs: [(&[&str], i32); 18] = [
         (&["status"], 0),
         (&["ingest", "--dry-run"], 3),
         (&["ingest"], 3),
@@ -126,6 +128,7 @@ fn facts_are_json_too() {
         (&["check"], 3),
         (&["report"], 0),
         (&["status"], 0),
+        (&["restage", "--since", "2026-01-01", "--reason", "lost"], 0),
         (&["verify"], 0),
         (&["mapping", "unresolved"], 0),
         (&["mapping", "externals"], 0),

@@ -46,7 +46,8 @@ pub(super) enum Verb {
     },
 }
 
-fn reason(text: &str) -> Result<String, String> {
+/// Why a person does something that stays on record.
+pub(super) fn reason(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() { Err("say why, for whoever reads the record".to_owned()) } else { Ok(text.to_owned()) }
 }

@@ -80,12 +80,14 @@ pub(super) fn replay(place: &Place, arguments: &ReplayArguments, bars: &Bars) ->
     show(&finished, arguments.json)
 }
 
-fn start_of(config: &Config, date: Date) -> Result<Timestamp, Failure> {
+/// A day's first moment, in the schedule's time zone.
+pub(super) fn start_of(config: &Config, date: Date) -> Result<Timestamp, Failure> {
     let zoned = date.to_zoned(config.schedule.time_zone.clone());
     Ok(zoned.map_err(|error| Failure::new(ExitCode::Usage, format!("--since {date}: {error}")))?.timestamp())
 }
 
-fn work(
+/// Does a verb's run with keys and profile, watched and stopped as every run is.
+pub(super) fn work(
     config: &Config,
     verb: &str,
     options: &Options,

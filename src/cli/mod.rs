@@ -15,6 +15,7 @@ mod place;
 mod profile;
 mod progress;
 mod report;
+mod restage;
 mod run;
 mod status;
 mod stop;
@@ -91,6 +92,8 @@ enum Verb {
     Held(held::Verb),
     /// Stage what could not be placed before and now can
     Replay(ingest::ReplayArguments),
+    /// Put what was placed there again, because an importer lost it: the same files, recorded with who and why
+    Restage(restage::Arguments),
     /// Prove that ledger, manifests and kept originals agree, and compare what still stands in staging
     Verify(verify::Arguments),
     /// Print what lets a shell complete verbs and options; the package installs it for bash, zsh and fish
@@ -200,6 +203,7 @@ fn dispatch(arguments: Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
         Verb::Report(report) => report::report(config, &report),
         Verb::Held(verb) => held::held(config, &verb),
         Verb::Replay(replay) => ingest::replay(&place, &replay, bars),
+        Verb::Restage(restage) => restage::restage(&place, &restage, bars),
         Verb::Verify(verify) => verify::verify(config, &verify),
         Verb::Completions(shell) => completions::completions(&Arguments::command(), &shell),
         Verb::ManPages(man) => man::man_pages(Arguments::command(), &man),

@@ -77,6 +77,23 @@ pub enum IngestError {
     /// Someone asked.
     #[error("stopped before the end; the next run goes on from here")]
     Stopped,
+    /// Someone asked; no other run goes on with this one.
+    #[error("stopped before the end; give the same command again, which leaves alone what stands by then")]
+    RestagingStopped,
+    /// A restaging that would do nothing.
+    #[error("{0}")]
+    NothingAsked(String),
+    /// An original or a manifest is not what it was.
+    #[error(
+        "the manifests of {name} have {what}: for these nothing was put there; keep the state folder as it is, and see \
+         what icechatd verify says"
+    )]
+    NotTheSame {
+        /// The export.
+        name: String,
+        /// What they have.
+        what: String,
+    },
 }
 
 impl IngestError {
@@ -94,14 +111,14 @@ impl IngestError {
             Self::Site(error) if error.is_refused_login() => Some(RunTrouble::Login),
             Self::Site(error) if error.is_unreachable() => Some(RunTrouble::Unreachable),
             Self::Stage(StageError::NoRoom { .. }) => Some(RunTrouble::NoRoom),
-            Self::Stopped => Some(RunTrouble::Stopped),
+            Self::Stopped | Self::RestagingStopped => Some(RunTrouble::Stopped),
             _ => None,
         }
     }
 
     /// Whether the other exports of the run can go on.
     pub(super) fn concerns_one_export(&self) -> bool {
-        matches!(self, Self::Original { .. } | Self::Stage(StageError::Other { .. }))
+        matches!(self, Self::Original { .. } | Self::NotTheSame { .. } | Self::Stage(StageError::Other { .. }))
     }
 
     pub(super) fn original_gone(name: &str) -> Self {
@@ -117,6 +134,12 @@ impl IngestError {
                       dismissed; copies for them cannot be made any more"
                 .to_owned();
         Self::Original { name: name.to_owned(), reason }
+    }
+
+    /// Of a restaging, which retention has no regard for.
+    pub(super) fn original_not_kept(name: &str) -> Self {
+        let reason = "retention removed it (state.originals_days); a backup of it put back among the originals will do";
+        Self::Original { name: name.to_owned(), reason: reason.to_owned() }
     }
 
     pub(super) fn original(name: &str, error: &dyn Error) -> Self {

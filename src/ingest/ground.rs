@@ -26,5 +26,6 @@ pub(super) fn target(job: &Job<'_>, ledger: &Ledger) -> Result<Option<Local<Disk
     let target = Local::open(&staging.local, layout, config.workers().get())?;
     owner::claim_staging(config, ledger)?;
     target.clear()?;
+    target.clear_lists()?;
     Ok(Some(target))
 }

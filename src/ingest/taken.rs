@@ -65,8 +65,8 @@ fn settle(tools: &Tools<'_>, target: &dyn Target, commit: &Untaken, found: Optio
         }
         Some(Step::Gone) => {
             // The list first: once all is noted nobody looks for it any more.
-            if tools.ledger.is_last_untaken_of_its_run(commit)? {
-                target.remove_list(&tools.ledger.run_name(commit.run)?)?;
+            for run in tools.ledger.lists_spent_with(commit)? {
+                target.remove_list(&run)?;
             }
             tools.ledger.note_taken(commit, (tools.clock)())?;
         }

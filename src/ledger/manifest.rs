@@ -291,10 +291,20 @@ impl Ledger {
 
     /// The manifests of which this is true, in the order of their commits; `?1` stands for `value`.
     pub(super) fn manifests_where(&self, condition: &str, value: i64) -> Result<Vec<Recorded>, LedgerError> {
+        self.manifests_of(condition, "seq", [value])
+    }
+
+    /// The manifests of which this is true, in this order.
+    pub(super) fn manifests_of(
+        &self,
+        condition: &str,
+        order: &str,
+        values: impl rusqlite::Params,
+    ) -> Result<Vec<Recorded>, LedgerError> {
         let mut statement = self.connection.prepare_cached(&format!(
-            "SELECT seq, file, name, sha256, entries FROM manifests WHERE {condition} ORDER BY seq"
+            "SELECT seq, file, name, sha256, entries FROM manifests WHERE {condition} ORDER BY {order}"
         ))?;
-        let rows = statement.query_map([value], |row| {
+        let rows = statement.query_map(values, |row| {
             let finished = Finished { name: row.get(2)?, sha256: Sha256(row.get(3)?), entries: row.get(4)? };
             Ok(Recorded { seq: row.get(0)?, file: FileId(row.get(1)?), finished })
         })?;
@@ -305,7 +315,12 @@ impl Ledger {
 impl Placed {
     /// The file name of the item's EML (contract 7): the sub-seconds that the ledger leaves out are not in it either.
     pub fn name(&self) -> String {
-        let time = jiff::Timestamp::from_second(self.item.time).unwrap_or_default();
-        format!("{}-{}.eml", time.strftime("%Y%m%dT%H%M%SZ"), self.item.id)
+        eml_name(self.item.time, &self.item.id)
     }
+}
+
+/// The same, of an item's time in Unix seconds and its id.
+pub(super) fn eml_name(time: i64, id: &str) -> String {
+    let time = jiff::Timestamp::from_second(time).unwrap_or_default();
+    format!("{}-{id}.eml", time.strftime("%Y%m%dT%H%M%SZ"))
 }

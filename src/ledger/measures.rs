@@ -12,7 +12,7 @@ pub type Counted<const N: usize> = Vec<([String; N], u64)>;
 /// A verb's last run that has ended; times in Unix seconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LastRun {
-    /// `ingest` or `replay`.
+    /// `ingest`, `replay` or `restage`.
     pub verb: String,
     /// When it began.
     pub started: i64,

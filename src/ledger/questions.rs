@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{FileId, Ledger, LedgerError, RejectedRow};
+use super::{FileId, Ledger, LedgerError, RejectedRow, Restaging};
 use crate::books::{Books, Counts, Placements};
 use crate::digest::{ItemId, Sha256};
 
@@ -60,6 +60,8 @@ pub struct RunReport {
     pub outcome: Option<String>,
     /// Why it failed.
     pub error: Option<String>,
+    /// Who had it put something there again, and why.
+    pub restaging: Option<Restaging>,
     /// File by file.
     pub files: Vec<FileReport>,
 }
@@ -104,6 +106,7 @@ impl Ledger {
                         finished: row.get::<_, Option<i64>>(5)?.map(timestamp),
                         outcome: row.get(6)?,
                         error: row.get(7)?,
+                        restaging: None,
                         files: Vec::new(),
                     };
                     Ok((row.get::<_, i64>(0)?, report))
@@ -112,6 +115,11 @@ impl Ledger {
             .optional()?;
         let Some((id, mut report)) = found else { return Ok(None) };
         report.files = self.files_of_run(id)?;
+        report.restaging = self.restaging_of(id)?;
+        if report.restaging.is_some() {
+            // What an export's records and namesakes are is another run's to say: this one read none of them.
+            report.files.iter_mut().for_each(|file| (file.rejected, file.supersedes) = (Vec::new(), Vec::new()));
+        }
         Ok(Some(report))
     }
 

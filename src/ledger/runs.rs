@@ -75,7 +75,9 @@ impl Ledger {
     pub fn begin_run(&self, verb: &str, at_site: bool, firm_code: &str, now: Timestamp) -> Result<RunId, LedgerError> {
         // A run that never ended was killed; whoever comes next says so.
         self.connection.execute(
-            "UPDATE runs SET finished = ?1, outcome = 'failed', error = 'the run was interrupted' WHERE finished IS NULL",
+            "UPDATE runs SET finished = ?1, outcome = 'failed', error = 'the run was interrupted'
+             || iif(verb = 'restage', '; what it was asked for may not be there: give the same command again', '')
+             WHERE finished IS NULL",
             [now.as_second()],
         )?;
         let name = self.free_run_name(now)?;

@@ -29,6 +29,8 @@ CREATE TABLE scratch.circles (circle BLOB, person TEXT, PRIMARY KEY (circle, per
 CREATE TABLE scratch.contested (time INTEGER, id BLOB, PRIMARY KEY (time, id)) WITHOUT ROWID;
 CREATE TABLE scratch.named (time INTEGER, id BLOB, person TEXT, PRIMARY KEY (time, id, person)) WITHOUT ROWID;
 CREATE TABLE scratch.has (time INTEGER, id BLOB, mailbox TEXT, PRIMARY KEY (time, id, mailbox)) WITHOUT ROWID;
+CREATE TABLE scratch.again (
+  n INTEGER, mailbox TEXT, time INTEGER, id BLOB, eml TEXT, PRIMARY KEY (n, mailbox)) WITHOUT ROWID;
 ";
 
 const NAMES: &[&str] = &[
@@ -45,6 +47,7 @@ const NAMES: &[&str] = &[
     "contested",
     "named",
     "has",
+    "again",
 ];
 
 /// An item as the ledger knows it, on its way in.

@@ -57,15 +57,21 @@ impl Ledger {
         Ok(self.connection.prepare_cached(count)?.query_row([seq], |row| row.get(0))?)
     }
 
-    /// Whether no other commit of the run waits to be taken.
+    /// The runs whose ready lists name this commit and no other that waits to be taken: the one that made it, and those
+    /// that put it there once more.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub fn is_last_untaken_of_its_run(&self, commit: &Untaken) -> Result<bool, LedgerError> {
+    pub fn lists_spent_with(&self, commit: &Untaken) -> Result<Vec<String>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT NOT EXISTS (SELECT 1 FROM manifests WHERE run = ?1 AND taken IS NULL AND seq <> ?2)",
+            "SELECT name FROM runs WHERE id IN (SELECT run FROM manifests WHERE seq = ?1
+                                                UNION SELECT run FROM restaged WHERE manifest = ?1)
+             AND NOT EXISTS (SELECT 1 FROM manifests m WHERE m.run = runs.id AND m.taken IS NULL AND m.seq <> ?1)
+             AND NOT EXISTS (SELECT 1 FROM restaged r JOIN manifests m ON m.seq = r.manifest
+                             WHERE r.run = runs.id AND m.taken IS NULL AND m.seq <> ?1)",
         )?;
-        Ok(statement.query_row((commit.run.0, commit.manifest.seq), |row| row.get(0))?)
+        let rows = statement.query_map([commit.manifest.seq], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// Notes that nothing of a commit stands any more.

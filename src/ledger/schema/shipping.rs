@@ -7,7 +7,8 @@
 /// - `manifests.taken` says when nothing that it placed stood in staging any more: what the importer still has to take is
 ///   asked often, and the past must not be looked through each time. `manifests.standing` is what the last look found: as
 ///   long as that stands, nobody need look for another.
-/// - `restagings` is who had what put into staging once more, and why.
+/// - `restagings` is who had what put into staging once more, and why: `asked` is JSON, `not_placed` how many placements
+///   could not be made; `restaged` what of which commits, so that its list goes when all of that was taken.
 /// - `identity` is the ledger's own: the staging folder names it, so that no second ledger places anything there.
 pub(super) const SHIPPING: &str = "
 ALTER TABLE manifests ADD COLUMN listed INTEGER;
@@ -19,12 +20,19 @@ CREATE INDEX manifests_untaken ON manifests (seq) WHERE taken IS NULL;
 CREATE INDEX manifests_by_run ON manifests (run);
 
 CREATE TABLE restagings (
-  id INTEGER PRIMARY KEY,
-  run INTEGER NOT NULL REFERENCES runs,
+  run INTEGER PRIMARY KEY REFERENCES runs,
   asked TEXT NOT NULL,
   reason TEXT NOT NULL,
-  restaged_by TEXT NOT NULL
+  restaged_by TEXT NOT NULL,
+  not_placed INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+CREATE TABLE restaged (
+  run INTEGER NOT NULL REFERENCES runs,
+  manifest INTEGER NOT NULL REFERENCES manifests,
+  PRIMARY KEY (run, manifest)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX restaged_by_manifest ON restaged (manifest);
 
 CREATE TABLE identity (
   id TEXT NOT NULL

@@ -13,6 +13,28 @@ const LIST_MODE: u32 = 0o640;
 /// Bytes kept before they are written.
 const PIECE: usize = 1 << 20;
 
+impl<F: FileSystem> Local<F> {
+    /// Removes the lists that a killed run had not made visible yet; to be called where nobody writes one.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn clear_lists(&self) -> Result<(), StageError> {
+        let path = self.path.join(READY);
+        let entries = match std::fs::read_dir(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.at(&path)?,
+        };
+        let folder = self.fs.open_folder(&self.root, READY).at(&path)?;
+        for entry in entries {
+            let name = entry.at(&path)?.file_name();
+            if let Some(name) = name.to_str().filter(|name| name.starts_with('.')) {
+                self.fs.unlink(&folder, name).at(path.join(name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
 pub(super) struct LocalList<'a, F> {
     local: &'a Local<F>,
     folder: Folder,
