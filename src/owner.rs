@@ -123,21 +123,21 @@ pub fn of_staging(config: &Config, ledger: &Ledger) -> Result<bool, OwnerError> 
     Ok(own.is_some())
 }
 
-/// The same, and writes down whose it is, where it does not say so yet. The folder must be there.
+/// The same, and writes down whose it is, where it does not say so yet: whether it did not. The folder must be there.
 ///
 /// # Errors
 /// As [`of_staging`], and where that cannot be written.
-pub fn claim_staging(config: &Config, ledger: &Ledger) -> Result<(), OwnerError> {
+pub fn claim_staging(config: &Config, ledger: &Ledger) -> Result<bool, OwnerError> {
     if of_staging(config, ledger)? {
-        return Ok(());
+        return Ok(false);
     }
     let (state, firm) = (&config.state.directory, &config.site.firm_code);
     let state = state.canonicalize().at(state)?;
     let text = format!("ledger: {}\nfirm: {firm}\nstate: {}\n", ledger.id()?, state.display());
     match write_new(&config.staging.local.join(OWNER), 0o640, text.as_bytes()) {
         // Another firm's run came first, this instant.
-        Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => of_staging(config, ledger).map(drop),
-        written => Ok(written?),
+        Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => of_staging(config, ledger),
+        written => Ok(written.map(|()| true)?),
     }
 }
 

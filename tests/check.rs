@@ -417,3 +417,21 @@ fn a_bad_configuration_is_one_line_and_78() {
     let said = Said::to(&["check", "-c", "/nowhere/config.toml"]).expect(78);
     assert_eq!(said.err.lines().count(), 1, "{said:?}");
 }
+
+/// Who installs the package finds the example as the configuration, and changes what it says of the firm.
+#[test]
+fn the_shipped_example_passes_offline() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let example = fs::read_to_string("docs/config.example.toml").unwrap();
+    let here = example.replace("/var/lib/icechatd/", &format!("{}/", dir.path().display()));
+    assert_ne!(here, example);
+    fs::write(path("config.toml"), here).unwrap();
+    fs::create_dir(path("mapping")).unwrap();
+    let config = path("config.toml").display().to_string();
+    Said::to(&["-c", &config, "keys", "init"]).expect(0);
+    fs::write(path("mapping/desk.csv"), Said::to(&["mapping", "template"]).expect(0).out).unwrap();
+    let said = Said::to(&["-c", &config, "check", "--offline", "--json"]).expect(0).json();
+    let bad: Vec<_> = said["checks"].as_array().unwrap().iter().filter(|line| line["level"] != "ok").collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+}

@@ -1,6 +1,6 @@
 //! What a run stands on: a staging folder that is this ledger's and has room. Without it nothing is downloaded.
 
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{IngestError, Job};
 use crate::cause::chain;
@@ -24,7 +24,13 @@ pub(super) fn target(job: &Job<'_>, ledger: &Ledger) -> Result<Option<Local<Disk
     room?;
     let layout = Layout::configured(staging.copies, staging.group.as_deref(), staging.importer_may_delete)?;
     let target = Local::open(&staging.local, layout, config.workers().get())?;
-    owner::claim_staging(config, ledger)?;
+    if owner::claim_staging(config, ledger)? && ledger.note_marked((job.clock)())? {
+        warn!(
+            "{} did not say any more that it is this firm's: it was emptied, replaced, or its disk is not mounted; what was \
+             not taken there can be placed again (icechatd restage)",
+            staging.local.display()
+        );
+    }
     target.clear()?;
     target.clear_lists()?;
     Ok(Some(target))

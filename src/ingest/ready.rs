@@ -1,23 +1,51 @@
 //! After each commit the importer is told what is new: a list for each run, made from the run's manifests alone. So a run
 //! that was killed between the two is no loss: whoever works next makes the list that is missing, the same as it had been.
 
+use tracing::error;
+
 use super::{IngestError, Tools};
+use crate::cause::chain;
 use crate::ledger::manifest::{Entry, Placed};
+use crate::ledger::{LedgerError, RunId};
+use crate::stage::Target;
 use crate::stage::ready::{Listed, ReadyList};
 
-/// Makes the ready lists of all runs that have committed something that stands in none.
+/// As progress shows it.
+const SHOWN: &str = "what the importer may take";
+
+/// Makes the ready lists of all runs that have committed something that stands in none. A manifest that cannot be read
+/// keeps its own run's list alone: that is made as soon as the manifest is restored, and until then its EMLs wait, which
+/// `verify` and monitoring tell as well.
 pub(super) fn list_what_is_new(tools: &Tools<'_>) -> Result<(), IngestError> {
     let Some(target) = tools.target else { return Ok(()) };
     for (run, name) in tools.ledger.runs_to_list()? {
-        let mut list = target.begin_list(&name)?;
-        for manifest in tools.ledger.manifests_of_run(run)? {
-            tools.watch.staging.advance(0);
-            manifest.read(tools.ledger, |entry| add(list.as_mut(), &entry))?;
+        match list(tools, target, run, &name) {
+            Err(IngestError::Ledger(cause @ (LedgerError::Damaged(_) | LedgerError::File(_)))) => {
+                error!(
+                    "the importer cannot be told what run {name} placed: {}; restore the manifest from a backup",
+                    chain(&cause)
+                );
+            }
+            listed => listed?,
         }
-        list.publish()?;
-        tools.ledger.note_listed(run, (tools.clock)())?;
     }
     Ok(())
+}
+
+fn list(tools: &Tools<'_>, target: &dyn Target, run: RunId, name: &str) -> Result<(), IngestError> {
+    let manifests = tools.ledger.manifests_of_run(run)?;
+    let progress = tools.watch.staging;
+    progress.begin(SHOWN, manifests.iter().map(|manifest| manifest.finished.entries).sum());
+    let mut list = target.begin_list(name)?;
+    for manifest in manifests {
+        manifest.read(tools.ledger, |entry| {
+            progress.advance(1);
+            add(list.as_mut(), &entry)
+        })?;
+    }
+    list.publish()?;
+    progress.end();
+    Ok(tools.ledger.note_listed(run, (tools.clock)())?)
 }
 
 fn add(list: &mut dyn ReadyList, entry: &Entry) -> Result<(), IngestError> {

@@ -1,5 +1,6 @@
 //! Whose ledger this is: its own id, and the firm of its last run.
 
+use jiff::Timestamp;
 use rusqlite::OptionalExtension;
 
 use super::{Ledger, LedgerError};
@@ -11,6 +12,17 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn id(&self) -> Result<String, LedgerError> {
         Ok(self.connection.query_row("SELECT id FROM identity", [], |row| row.get(0))?)
+    }
+
+    /// Notes that a staging folder names this ledger from now on; whether one did before.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn note_marked(&self, now: Timestamp) -> Result<bool, LedgerError> {
+        let before = "SELECT marked IS NOT NULL FROM identity";
+        let before = self.connection.query_row(before, [], |row| row.get(0))?;
+        self.connection.execute("UPDATE identity SET marked = ?1", [now.as_second()])?;
+        Ok(before)
     }
 
     /// The firm that the last run was for; none before the first.

@@ -14,7 +14,7 @@ pub struct Untaken {
     pub manifest: Recorded,
     /// Whose ready list names it.
     pub run: RunId,
-    /// When.
+    /// When; or when it was put there once more.
     pub committed: Timestamp,
     /// Whether the ready list names it.
     pub is_listed: bool,
@@ -32,8 +32,9 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn next_untaken(&self, seq: i64) -> Result<Option<Untaken>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT seq, file, name, sha256, entries, run, committed, listed IS NOT NULL, standing FROM manifests
-             WHERE taken IS NULL AND seq > ?1 ORDER BY seq LIMIT 1",
+            "SELECT seq, file, name, sha256, entries, run, max(committed, coalesce(
+               (SELECT max(r.started) FROM restaged s JOIN runs r ON r.id = s.run WHERE s.manifest = seq), 0)),
+             listed IS NOT NULL, standing FROM manifests WHERE taken IS NULL AND seq > ?1 ORDER BY seq LIMIT 1",
         )?;
         let found = statement.query_row([seq], |row| {
             let finished = Finished { name: row.get(2)?, sha256: Sha256(row.get(3)?), entries: row.get(4)? };

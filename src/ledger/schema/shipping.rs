@@ -9,7 +9,8 @@
 ///   long as that stands, nobody need look for another.
 /// - `restagings` is who had what put into staging once more, and why: `asked` is JSON, `not_placed` how many placements
 ///   could not be made; `restaged` what of which commits, so that its list goes when all of that was taken.
-/// - `identity` is the ledger's own: the staging folder names it, so that no second ledger places anything there.
+/// - `identity` is the ledger's own: the staging folder names it, so that no second ledger places anything
+///   there; `marked` is when it did so last. One that does not name it any more is another one, or was emptied.
 pub(super) const SHIPPING: &str = "
 ALTER TABLE manifests ADD COLUMN listed INTEGER;
 UPDATE manifests SET listed = 0;
@@ -35,7 +36,8 @@ CREATE TABLE restaged (
 CREATE INDEX restaged_by_manifest ON restaged (manifest);
 
 CREATE TABLE identity (
-  id TEXT NOT NULL
+  id TEXT NOT NULL,
+  marked INTEGER
 ) STRICT;
-INSERT INTO identity VALUES (lower(hex(randomblob(16))));
+INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))));
 ";
