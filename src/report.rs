@@ -4,6 +4,7 @@
 pub mod cell;
 pub mod coverage;
 mod outlook;
+pub mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write as _};

@@ -366,6 +366,20 @@ fn reports_are_found_by_name() {
     assert!(firm.run(&["report", name]).expect(0).out.contains("1.xml.pgp  staged  2026-11-19"));
     let said = firm.run(&["report", "20010101T000000Z"]).expect(1);
     assert!(said.err.contains("20010101T000000Z"), "{said:?}");
+
+    let listed = firm.run(&["report", "list", "--json"]).expect(0).json();
+    let runs = listed["runs"].as_array().unwrap();
+    assert_eq!(runs.len(), 2);
+    assert_eq!((&runs[0]["run"], &runs[1]["run"]), (&first["run"], &second["run"]));
+    assert_eq!((&runs[0]["items"], &runs[0]["placements"]), (&first["items"], &first["placements"]));
+    assert_eq!((&runs[0]["files"], &runs[1]["files"]), (&1.into(), &0.into()));
+    assert_eq!((&runs[0]["verb"], &runs[0]["outcome"]), (&first["verb"], &first["outcome"]));
+    assert!(runs[0]["invoked_by"].is_string() && runs[0]["started"] == first["started"]);
+    let text = firm.run(&["report", "list"]).expect(0).out;
+    assert_eq!(text.lines().count(), 3, "{text}");
+    assert!(text.lines().nth(1).unwrap().starts_with(name), "{text}");
+    let later = firm.run(&["report", "list", "--since", "2999-01-01"]).expect(0).out;
+    assert_eq!(later.trim(), "no run is recorded");
 }
 
 #[test]

@@ -1,17 +1,19 @@
-//! `report`: what a run did, file by file; and who is missing from capture.
+//! `report`: what a run did, file by file; which runs there were; and who is missing from capture.
 
 use std::path::Path;
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
+use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::ingest::start_of;
 use super::{Failure, output};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
 use crate::inputs::{self, RulesFrom};
 use crate::ledger::Ledger;
-use crate::report::{self, coverage};
+use crate::report::{self, coverage, runs};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -19,7 +21,7 @@ pub(super) struct Arguments {
     #[command(subcommand)]
     other: Option<Other>,
 
-    /// The run's name, as `status` and `ingest` print it; the last run by default
+    /// The run's name, as `report list` and `ingest` print it; the last run by default
     run: Option<String>,
 
     /// Print the report as JSON
@@ -29,6 +31,16 @@ pub(super) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Other {
+    /// Every run there was, the newest last
+    List {
+        /// Only those that began on or after this day (in the schedule's time zone)
+        #[arg(long, value_name = "DATE")]
+        since: Option<Date>,
+
+        /// Print the facts as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Staff missing from capture: people of the mailbox list (of the mapping where there is none) with no item for a while
     Coverage {
         /// How long is a while
@@ -45,6 +57,7 @@ pub(super) fn report(config: &Path, arguments: &Arguments) -> Result<ExitCode, F
     let config = Config::load(config)?;
     match arguments.other {
         Some(Other::Coverage { days, json }) => coverage(&config, days, json),
+        Some(Other::List { since, json }) => list(&config, since, json),
         None => of_run(&config, arguments.run.as_deref(), arguments.json),
     }
 }
@@ -62,6 +75,14 @@ fn of_run(config: &Config, run: Option<&str>, json: bool) -> Result<ExitCode, Fa
     } else {
         output::print(&report::to_text(&found))?;
     }
+    Ok(ExitCode::Complete)
+}
+
+fn list(config: &Config, since: Option<Date>, json: bool) -> Result<ExitCode, Failure> {
+    let since = since.map(|date| start_of(config, date)).transpose()?.unwrap_or(Timestamp::MIN);
+    let ledger = Ledger::read(&config.state.directory)?;
+    let runs = ledger.map(|ledger| ledger.runs_since(since)).transpose()?.unwrap_or_default();
+    if json { output::print_json(&runs::to_json(&runs)) } else { output::print(&runs::to_text(&runs)) }?;
     Ok(ExitCode::Complete)
 }
 

@@ -48,7 +48,7 @@ pub use notices::{Channel, Notice, NoticeId, Undelivered};
 pub use people::Seen;
 pub use questions::{FileReport, RunReport, UnplacedPerson};
 pub use restaging::{Again, Asked, Restaging};
-pub use runs::{Outcome, RunId, RunTrouble, invoked_by};
+pub use runs::{ListedRun, Outcome, RunId, RunTrouble, invoked_by};
 pub use scratch::{Arrival, Scratch, Verdict};
 pub use shapes::{RuleSetId, StoredRules};
 pub use state::StateNow;

@@ -1,9 +1,10 @@
 //! Runs: when one began, how it ended.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{Ledger, LedgerError};
+use crate::books::{Books, Counts, Placements};
 
 /// A run's row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,62 @@ impl RunTrouble {
     }
 }
 
+/// A run as a list of runs has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedRun {
+    /// Its name.
+    pub name: String,
+    /// The verb.
+    pub verb: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended; none while it works.
+    pub finished: Option<Timestamp>,
+    /// How it ended.
+    pub outcome: Option<String>,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// Who started it.
+    pub invoked_by: String,
+    /// The program's version.
+    pub program: String,
+    /// How many files it touched.
+    pub files: u64,
+    /// The books of those.
+    pub books: Books,
+}
+
 impl Ledger {
+    /// The runs that began at or after `since`, oldest first.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn runs_since(&self, since: Timestamp) -> Result<Vec<ListedRun>, LedgerError> {
+        let mut statement = self.connection.prepare(
+            "SELECT r.name, r.verb, r.started, r.finished, r.outcome, r.error, r.invoked_by, r.program, count(f.run),
+             coalesce(sum(f.available), 0), coalesce(sum(f.staged), 0), coalesce(sum(f.held), 0),
+             coalesce(sum(f.duplicate), 0), coalesce(sum(f.rejected), 0), coalesce(sum(f.skipped), 0),
+             coalesce(sum(f.placements_staged), 0), coalesce(sum(f.placements_existing), 0), coalesce(sum(f.changed), 0)
+             FROM runs r LEFT JOIN run_files f ON f.run = r.id WHERE r.started >= ?1 GROUP BY r.id ORDER BY r.id",
+        )?;
+        let time = |seconds| Timestamp::from_second(seconds).unwrap_or_default();
+        let rows = statement.query_map([since.as_second()], |row| {
+            Ok(ListedRun {
+                name: row.get(0)?,
+                verb: row.get(1)?,
+                started: time(row.get(2)?),
+                finished: row.get::<_, Option<i64>>(3)?.map(time),
+                outcome: row.get(4)?,
+                error: row.get(5)?,
+                invoked_by: row.get(6)?,
+                program: row.get(7)?,
+                files: row.get(8)?,
+                books: books_at(row, 9)?,
+            })
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Records that a run begins; `at_site` if it asks the site, and not a person's files alone. Its name is its time, so that names sort; a second one within a second gets a number.
     ///
     /// # Errors
@@ -135,6 +191,20 @@ impl Ledger {
             self.connection.query_row("SELECT min(started) FROM runs", [], |row| row.get(0)).optional()?.flatten();
         Ok(seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()))
     }
+}
+
+/// Books in nine columns from this one on, in the order of `run_files`.
+fn books_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Books> {
+    let items = Counts {
+        available: row.get(first)?,
+        staged: row.get(first + 1)?,
+        held: row.get(first + 2)?,
+        duplicate: row.get(first + 3)?,
+        rejected: row.get(first + 4)?,
+        skipped: row.get(first + 5)?,
+    };
+    let placements = Placements { staged: row.get(first + 6)?, existing: row.get(first + 7)? };
+    Ok(Books { items, placements, changed: row.get(first + 8)? })
 }
 
 /// Who started this program, for the record: the user behind `sudo` where there is one.
