@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -146,7 +146,7 @@ fn prepare_folder(folder: &Path) -> Result<(), DemoError> {
         }
     }
     for name in ["site", "mapping"] {
-        std::fs::create_dir(folder.join(name)).at(folder.join(name))?;
+        std::fs::DirBuilder::new().mode(0o750).create(folder.join(name)).at(folder.join(name))?;
     }
     let text = "icechatd demo made everything beside this file. The next demo here replaces it.\n";
     Ok(durable::replace(&folder.join(MARK), 0o644, text.as_bytes())?)
@@ -178,7 +178,7 @@ fn write_export(folder: &Path, messages: u64) -> Result<String, DemoError> {
     let date = Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
     let name = format!("icechat-{FIRM}-{date}.xml.pgp");
     let path = folder.join("site").join(&name);
-    let file = std::fs::File::create_new(&path).at(&path)?;
+    let file = std::fs::File::options().write(true).create_new(true).mode(0o640).open(&path).at(&path)?;
     let certificate = std::fs::read(&certificate).at(&certificate)?;
     seal::seal(&certificate, file, |export| chat::write(export, FIRM, date, messages)).map_err(DemoError::Seal)?;
     Ok(name)

@@ -158,12 +158,24 @@ impl Disk {
     /// Where it cannot be made or opened.
     pub fn open_or_make(path: &Path, mode: u32) -> Result<Folder, PathError> {
         match fs::mkdir(path, Mode::from_raw_mode(mode)) {
-            Ok(()) => fs::chmod(path, Mode::from_raw_mode(mode)).at(path)?,
+            Ok(()) => mend_mode(fs::CWD, path, mode).at(path)?,
             Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(error).at(path),
         }
         Self::open(path)
     }
+}
+
+/// Gives a folder that was just made the mode that it should have: the umask may have taken bits away, and the mode is the
+/// contract's, not the shell's. Otherwise it is left alone, for a set-group-ID bit that the folder inherited may not be set
+/// again under systemd's `RestrictSUIDSGID`.
+fn mend_mode(parent: impl AsFd, name: impl rustix::path::Arg + Copy, mode: u32) -> rustix::io::Result<()> {
+    let now = fs::statat(&parent, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode;
+    if now & 0o777 == mode {
+        return Ok(());
+    }
+    let inherited = now & Mode::SGID.as_raw_mode();
+    fs::chmodat(parent, name, Mode::from_raw_mode(mode | inherited), AtFlags::empty())
 }
 
 impl FileSystem for Disk {
@@ -173,19 +185,8 @@ impl FileSystem for Disk {
     }
 
     fn make_folder(&self, parent: &Folder, name: &str, mode: u32) -> io::Result<()> {
-        let mode = Mode::from_raw_mode(mode);
-        match fs::mkdirat(parent, name, mode) {
-            Ok(()) => {
-                let now = fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode;
-                // The umask took bits away: the mode is the contract's, not the shell's. Otherwise it is left alone, for a
-                // set-group-ID bit that the folder inherited may not be set again under systemd's RestrictSUIDSGID.
-                let inherited = Mode::from_raw_mode(now & Mode::SGID.as_raw_mode());
-                if now & 0o777 == mode.as_raw_mode() {
-                    Ok(())
-                } else {
-                    Ok(fs::chmodat(parent, name, mode | inherited, AtFlags::empty())?)
-                }
-            }
+        match fs::mkdirat(parent, name, Mode::from_raw_mode(mode)) {
+            Ok(()) => Ok(mend_mode(parent, name, mode)?),
             Err(rustix::io::Errno::EXIST) => Ok(()),
             Err(error) => Err(error.into()),
         }

@@ -5,8 +5,8 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -101,7 +101,8 @@ impl<'a> Teller<'a> {
     /// In one piece, but not durably: nobody misses it after a crash.
     fn tell(&self, now: &InFlight) -> io::Result<()> {
         let hidden = self.state.join(format!(".{NAME}"));
-        fs::write(&hidden, serde_json::to_vec(now)?)?;
+        let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
+        file.write_all(&serde_json::to_vec(now)?)?;
         fs::rename(hidden, self.state.join(NAME))
     }
 }

@@ -234,10 +234,14 @@ fn in_run(
         if !dry {
             ledger.note_certificates(&certificates(job), started)?;
         }
-        ready::list_what_is_new(&tools)?;
-        let worked = work(&tools);
         taken::note_taken(&tools);
-        worked
+        ready::list_what_is_new(&tools)?;
+        ground::room(job)?;
+        let worked = work(&tools);
+        let listed = ready::list_what_is_new(&tools);
+        taken::note_taken(&tools);
+        let worked = worked?;
+        listed.map(|()| worked)
     })();
     ledger.clear_spool()?;
     if dry {

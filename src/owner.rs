@@ -2,6 +2,7 @@
 //! configuration may bring the chats of one into the ledger or the mailboxes of another: `<state>/firm` names the firm,
 //! `<staging>/.owner` the ledger. Both are written by the first run that works there, and are a person's to change.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
@@ -55,6 +56,17 @@ pub enum OwnerError {
     Illegible {
         /// The file.
         file: String,
+    },
+    /// The staging folder lost its mark, and is on another disk than before.
+    #[error(
+        "staging.local: {staging} is on another disk than before, and does not say any more whose it is; if its disk is not \
+         mounted, mount it; if it was replaced, write this line into {staging}/{OWNER}: ledger: {id}"
+    )]
+    OtherDisk {
+        /// The staging folder.
+        staging: String,
+        /// The ledger's id.
+        id: String,
     },
     /// A file that says whose a folder is.
     #[error("whose state or staging folder it is could not be read or written")]
@@ -119,25 +131,29 @@ pub fn of_staging(config: &Config, ledger: &Ledger) -> Result<bool, OwnerError> 
     }
     if own.is_none() {
         none_within(staging, &id)?;
+        let now = staging.metadata().map(|found| found.dev()).ok();
+        if ledger.marked_on()?.is_some_and(|before| now.is_some_and(|now| now != before)) {
+            return Err(OwnerError::OtherDisk { staging: staging.display().to_string(), id });
+        }
     }
     Ok(own.is_some())
 }
 
-/// The same, and writes down whose it is, where it does not say so yet: whether it did not. The folder must be there.
+/// The same, and writes down whose it is, where it does not say so yet. The folder must be there.
 ///
 /// # Errors
 /// As [`of_staging`], and where that cannot be written.
-pub fn claim_staging(config: &Config, ledger: &Ledger) -> Result<bool, OwnerError> {
+pub fn claim_staging(config: &Config, ledger: &Ledger) -> Result<(), OwnerError> {
     if of_staging(config, ledger)? {
-        return Ok(false);
+        return Ok(());
     }
     let (state, firm) = (&config.state.directory, &config.site.firm_code);
     let state = state.canonicalize().at(state)?;
     let text = format!("ledger: {}\nfirm: {firm}\nstate: {}\n", ledger.id()?, state.display());
     match write_new(&config.staging.local.join(OWNER), 0o640, text.as_bytes()) {
         // Another firm's run came first, this instant.
-        Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => of_staging(config, ledger),
-        written => Ok(written.map(|()| true)?),
+        Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => of_staging(config, ledger).map(drop),
+        written => Ok(written?),
     }
 }
 
@@ -149,7 +165,9 @@ fn none_within(staging: &Path, id: &str) -> Result<(), OwnerError> {
     };
     for entry in entries {
         let file = entry.at(staging)?.path().join(OWNER);
-        if let Some(other) = read_small(&file, LONGEST).or_else(if_unlike_ours)?.as_deref().and_then(Mark::parse) {
+        // A folder that may not be entered, as `lost+found`, is nobody's staging folder who runs as this user.
+        let Ok(Some(text)) = read_small(&file, LONGEST) else { continue };
+        if let Some(other) = Mark::parse(&text) {
             other.is_of(id, &file)?;
         }
     }

@@ -19,7 +19,7 @@ use icechatd::waiting::Observer;
 use rusqlite::Connection;
 use serde_json::Value;
 use support::archive::cases;
-use support::firm::{Firm, message};
+use support::firm::{Firm, Settings, message};
 
 const EXPORTS: usize = 3;
 const MESSAGES: usize = 150;
@@ -412,4 +412,45 @@ fn status_says_since_when_something_waits() {
     take_all(&firm);
     assert_eq!(status(true), Value::Null);
     assert!(!status(false).as_str().unwrap().contains("importer"));
+}
+
+fn change(firm: &Firm, sql: &str) {
+    assert!(Connection::open(firm.path("state/ledger.db")).unwrap().execute(sql, []).unwrap() > 0, "{sql}");
+}
+
+/// What the importer is not told of it may not take, and nothing else makes room.
+#[test]
+fn a_full_disk_keeps_no_list_away() {
+    let firm = Firm::with(&Settings { staging: "min_free = \"1KiB\"\n".to_owned(), ..Settings::default() });
+    firm.deliver_export("day.pgp", &room("day"));
+    firm.ingest(0);
+    let list = ready(&firm);
+    change(&firm, "UPDATE manifests SET listed = NULL");
+    fs::remove_file(firm.path("staging/.ready").join(&list[0])).unwrap();
+    firm.configure(&Settings { staging: "min_free = \"1EiB\"\n".to_owned(), ..Settings::default() });
+    firm.run(&["ingest"]).expect(1);
+    assert_eq!(ready(&firm), list);
+    take_all(&firm);
+    firm.run(&["ingest"]).expect(1);
+    assert!(ready(&firm).is_empty(), "and what was taken is noted");
+}
+
+/// A ledger from before there were lists says that all is listed.
+#[test]
+fn what_stood_there_before_an_update_gets_a_list_then() {
+    let firm = Firm::new();
+    for name in ["taken", "standing"] {
+        firm.deliver_export(&format!("{name}.pgp"), &room(name));
+        firm.ingest(0);
+    }
+    let lists = ready(&firm);
+    for path in listed(&firm, &lists[0]) {
+        fs::remove_file(firm.path("staging").join(path)).unwrap();
+    }
+    change(&firm, "UPDATE manifests SET listed = 0, standing = NULL, taken = NULL");
+    fs::remove_dir_all(firm.path("staging/.ready")).unwrap();
+    firm.ingest(0);
+    assert_eq!(ready(&firm), lists[1..]);
+    firm.ingest(0);
+    assert_eq!(ready(&firm), lists[1..]);
 }

@@ -259,7 +259,10 @@ fn within_the_units_sandbox_the_group_is_inherited() {
     let (_, mend) = said.err.split_once("as root, once: ").unwrap_or_else(|| panic!("{}", said.err));
     let mend = mend.lines().next().unwrap().rsplit_once(": ").unwrap().0.to_owned();
     service.shell(&mend);
+    // As on a disk of its own: nobody but root may enter.
+    service.shell("install -d -m 0700 staging/lost+found");
     service.ingest("ACME-20261117.xml.pgp", &day(1, "amy@contoso.com")).expect(0);
+    fs::remove_dir(root.join("lost+found")).unwrap();
     assert_is_the_groups(&root, number, 0o2750);
     assert!(service.may(number, "cat */'ICE Chat'/*.eml .ready/*.jsonl > /dev/null"));
     assert!(!service.may(number, "rm -f amy@contoso.com/'ICE Chat'/*.eml"));

@@ -437,3 +437,36 @@ fn of_two_that_come_at_once_one_has_the_folder() {
         sleep(Duration::from_millis(20));
     }
 }
+
+/// A mount point without its disk is an empty folder; what is placed there is hidden as soon as the disk is back.
+#[test]
+fn a_staging_folder_whose_disk_is_not_mounted_is_refused() {
+    let firm = with_staging("");
+    deliver(&firm, "first");
+    firm.ingest(0);
+    let mark = firm.path("staging/.owner");
+    let own = fs::read_to_string(&mark).unwrap();
+    // Emptied on its own disk: told, and marked anew.
+    fs::remove_dir_all(firm.path("staging")).unwrap();
+    deliver(&firm, "second");
+    let said = firm.run(&["ingest"]).expect(0);
+    assert!(said.err.contains("did not say any more that it is this firm's"), "{}", said.err);
+    assert_eq!(fs::read_to_string(&mark).unwrap(), own);
+
+    let ledger = Connection::open(firm.path("state/ledger.db")).unwrap();
+    let other_disk = || ledger.execute("UPDATE identity SET device = device + 1", []).unwrap();
+    other_disk();
+    deliver(&firm, "third");
+    firm.ingest(0);
+    other_disk();
+    fs::remove_file(&mark).unwrap();
+    deliver(&firm, "fourth");
+    let said = firm.run(&["ingest"]).expect(1);
+    let (_, line) = said.err.split_once("/.owner: ").unwrap_or_else(|| panic!("{}", said.err));
+    assert!(
+        checked(&check(&firm, "config.toml", 1), "staging", "failure").contains("if its disk is not mounted, mount it")
+    );
+    assert!(!mark.exists());
+    fs::write(&mark, line).unwrap();
+    firm.ingest(0);
+}

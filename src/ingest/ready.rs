@@ -13,6 +13,16 @@ use crate::stage::ready::{Listed, ReadyList};
 /// As progress shows it.
 const SHOWN: &str = "what the importer may take";
 
+/// So many records make no list that is long to write.
+const SHORT: u64 = 100_000;
+
+/// As [`list_what_is_new`], after each commit of a run. A long list is written anew only once it has grown by a quarter, or
+/// a first run over a year of exports would write it again and again; the run's end makes up the rest.
+pub(super) fn list_what_is_due(tools: &Tools<'_>) -> Result<(), IngestError> {
+    let (listed, new) = tools.ledger.records_listed(tools.run)?;
+    if listed + new > SHORT && new < listed / 4 { Ok(()) } else { list_what_is_new(tools) }
+}
+
 /// Makes the ready lists of all runs that have committed something that stands in none. A manifest that cannot be read
 /// keeps its own run's list alone: that is made as soon as the manifest is restored, and until then its EMLs wait, which
 /// `verify` and monitoring tell as well.

@@ -103,25 +103,25 @@ impl Work<'_> {
         let name = if tools.is_dry() { String::new() } else { tools.ledger.run_name(tools.run)? };
         let mut list = tools.target.map(|target| target.begin_list(&name)).transpose()?;
         let manifests = tools.ledger.manifests_asked_for(self.asked)?;
-        let mut begun = Vec::new();
+        let mut listed = Vec::new();
         for of_file in manifests.chunk_by(|one, next| one.file == next.file) {
             if tools.stop.load(Ordering::Relaxed) {
                 return Err(IngestError::Stopped);
             }
             if self.file(of_file, list.as_deref_mut())? {
-                begun.extend_from_slice(of_file);
+                listed.extend_from_slice(of_file);
             }
         }
         if let Some(list) = list {
             list.publish()?;
         }
-        if !begun.is_empty() {
-            tools.ledger.note_listed_again(&begun, (tools.clock)())?;
+        if !listed.is_empty() {
+            tools.ledger.note_listed_again(&listed, (tools.clock)())?;
         }
         Ok(())
     }
 
-    /// One export; whether anything of it may have been placed.
+    /// One export; whether all that stands of it is in the list.
     fn file(&mut self, of_file: &[Recorded], list: Option<&mut (dyn ReadyList + '_)>) -> Result<bool, IngestError> {
         let tools = self.tools;
         let Some(first) = of_file.first() else { return Ok(false) };
@@ -137,6 +137,9 @@ impl Work<'_> {
             info!(message_id = events::EXPORT_RESTAGED, file, placements, existing, "export put there again");
         }
         self.not_placed += not_placed;
+        // Of a batch that was refused half way something stands that the list does not name: the list of the run that placed
+        // it first will.
+        let is_listed = begun && trouble.is_none();
         if tools.is_dry() {
             self.reports.push(foreseen(&row, books, reason));
         } else {
@@ -144,7 +147,7 @@ impl Work<'_> {
         }
         // What an original that is gone cannot give any more is told; evidence that does not agree is a failure.
         self.failed = self.failed.take().or(trouble.filter(|error| !is_for_a_person(error)));
-        Ok(begun)
+        Ok(is_listed)
     }
 }
 

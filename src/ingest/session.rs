@@ -51,7 +51,7 @@ impl Session<'_> {
         match taken {
             Ok(taken) => {
                 self.log(row, taken);
-                ready::list_what_is_new(self.tools)?;
+                ready::list_what_is_due(self.tools)?;
             }
             Err(error) if error.concerns_one_export() => {
                 let reason = chain(&error);
@@ -156,7 +156,7 @@ pub(super) fn settle_replay(
         Ok(Replayed::Done(Books { items, placements, .. })) => {
             let (staged, held, placements) = (items.staged, items.held, placements.staged);
             info!(message_id = events::EXPORT_REPLAYED, file = row.name, staged, held, placements, "export replayed");
-            ready::list_what_is_new(tools)?;
+            ready::list_what_is_due(tools)?;
         }
         Err(error) if error.concerns_one_export() => {
             let reason = chain(&error);

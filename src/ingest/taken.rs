@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{IngestError, Tools};
 use crate::cause::chain;
@@ -10,6 +10,8 @@ use crate::ledger::Untaken;
 use crate::stage::Target;
 use crate::waiting::{Search, Step, WaitingError};
 
+/// So many commits that were not noted as taken are no daily business.
+const MANY: u64 = 200;
 /// As progress shows it.
 const SHOWN: &str = "what the importer took";
 
@@ -32,6 +34,9 @@ fn note(tools: &Tools<'_>, target: &dyn Target) -> Result<(), IngestError> {
     let commits = ledger.untaken_after(after)?;
     if commits > 0 {
         tools.watch.staging.begin(SHOWN, commits);
+    }
+    if commits > MANY {
+        info!("looking which of {commits} commits the importer has taken; after an update this takes its time, once");
     }
     while let Some(commit) = ledger.next_untaken(after)? {
         after = commit.manifest.seq;

@@ -1,6 +1,5 @@
 //! Whose ledger this is: its own id, and the firm of its last run.
 
-use jiff::Timestamp;
 use rusqlite::OptionalExtension;
 
 use super::{Ledger, LedgerError};
@@ -14,15 +13,21 @@ impl Ledger {
         Ok(self.connection.query_row("SELECT id FROM identity", [], |row| row.get(0))?)
     }
 
-    /// Notes that a staging folder names this ledger from now on; whether one did before.
+    /// The device on which the staging folder was that named this ledger last (`st_dev` of stat(2)); none before the first.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn marked_on(&self) -> Result<Option<u64>, LedgerError> {
+        Ok(self.connection.query_row("SELECT device FROM identity", [], |row| row.get(0))?)
+    }
+
+    /// Notes that a staging folder on this device names this ledger.
     ///
     /// # Errors
     /// Where the ledger cannot be written.
-    pub fn note_marked(&self, now: Timestamp) -> Result<bool, LedgerError> {
-        let before = "SELECT marked IS NOT NULL FROM identity";
-        let before = self.connection.query_row(before, [], |row| row.get(0))?;
-        self.connection.execute("UPDATE identity SET marked = ?1", [now.as_second()])?;
-        Ok(before)
+    pub fn note_marked_on(&self, device: u64) -> Result<(), LedgerError> {
+        self.connection.execute("UPDATE identity SET device = ?1 WHERE device IS NOT ?1", [device])?;
+        Ok(())
     }
 
     /// The firm that the last run was for; none before the first.

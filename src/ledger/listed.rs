@@ -18,6 +18,16 @@ impl Ledger {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// How many records of a run's commits its ready list covers, and how many it does not yet.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn records_listed(&self, run: RunId) -> Result<(u64, u64), LedgerError> {
+        let sql = "SELECT coalesce(sum(iif(listed IS NULL, 0, entries)), 0), coalesce(sum(iif(listed IS NULL, entries, 0)), 0)
+                   FROM manifests WHERE run = ?1";
+        Ok(self.connection.query_row(sql, [run.0], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    }
+
     /// The manifests of a run in the order of their commits.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Lines, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use flate2::Compression;
@@ -125,7 +126,7 @@ impl Writer {
         let hidden = ".manifest.tmp".to_owned();
         let path = folder.join(&hidden);
         Disk.unlink(&Disk::open(&folder)?, &hidden).at(&path)?;
-        let file = File::options().write(true).create_new(true).open(&path).at(&path)?;
+        let file = File::options().write(true).create_new(true).mode(0o600).open(&path).at(&path)?;
         let hashed = Hashed { file: BufWriter::with_capacity(1 << 16, file), hasher: Hasher::default() };
         // The level is speed's: what is left to squeeze out of digests is little.
         let lines = GzEncoder::new(hashed, Compression::new(1));

@@ -87,12 +87,16 @@ impl Ledger {
         Ok(())
     }
 
-    /// Notes what of a commit still stands, so that the next look begins there.
+    /// Notes what of a commit still stands, so that the next look begins there. One from before there were ready lists gets
+    /// one by that: nobody else would tell the importer of it.
     ///
     /// # Errors
     /// Where the ledger cannot be written.
     pub fn note_standing(&self, commit: &Untaken, place: &str) -> Result<(), LedgerError> {
-        self.connection.execute("UPDATE manifests SET standing = ?2 WHERE seq = ?1", (commit.manifest.seq, place))?;
+        self.connection.execute(
+            "UPDATE manifests SET standing = ?2, listed = nullif(listed, 0) WHERE seq = ?1",
+            (commit.manifest.seq, place),
+        )?;
         Ok(())
     }
 

@@ -10,7 +10,8 @@
 /// - `restagings` is who had what put into staging once more, and why: `asked` is JSON, `not_placed` how many placements
 ///   could not be made; `restaged` what of which commits, so that its list goes when all of that was taken.
 /// - `identity` is the ledger's own: the staging folder names it, so that no second ledger places anything
-///   there; `marked` is when it did so last. One that does not name it any more is another one, or was emptied.
+///   there; `device` is the one that it was on last: the same folder
+///   on another one, and without that mark, is a disk that is not mounted.
 pub(super) const SHIPPING: &str = "
 ALTER TABLE manifests ADD COLUMN listed INTEGER;
 UPDATE manifests SET listed = 0;
@@ -37,7 +38,7 @@ CREATE INDEX restaged_by_manifest ON restaged (manifest);
 
 CREATE TABLE identity (
   id TEXT NOT NULL,
-  marked INTEGER
+  device INTEGER
 ) STRICT;
 INSERT INTO identity (id) VALUES (lower(hex(randomblob(16))));
 ";
