@@ -4,7 +4,7 @@
 
 pub mod support;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::path::{Path, PathBuf};
@@ -453,4 +453,31 @@ fn what_stood_there_before_an_update_gets_a_list_then() {
     assert_eq!(ready(&firm), lists[1..]);
     firm.ingest(0);
     assert_eq!(ready(&firm), lists[1..]);
+}
+
+/// Whoever copies the importer of the page gets one that works.
+#[test]
+fn the_importer_of_the_page_takes_all_and_tells_what_it_cannot_read() {
+    let page = fs::read_to_string("docs/operations.md").unwrap();
+    let (_, script) = page.split_once("<!-- importer -->\n```python\n").unwrap();
+    let (script, _) = script.split_once("```").unwrap();
+    let import = "(Path(sys.argv[2]) / message_id.strip('<>')).write_bytes(eml)";
+    assert!(script.contains("raise NotImplementedError"));
+    let firm = Firm::new();
+    let (archive, program) = (firm.path("archive"), firm.path("importer.py"));
+    fs::create_dir(&archive).unwrap();
+    fs::write(&program, script.replace("raise NotImplementedError", import)).unwrap();
+    let take = || {
+        let mut command = Command::new("python3");
+        command.arg(&program).arg(firm.path("staging")).arg(&archive).stderr(Stdio::null()).status().unwrap().code()
+    };
+    assert_eq!(take(), Some(1), "there is no staging folder");
+    firm.deliver_export("day.pgp", &room("day"));
+    firm.ingest(0);
+    let items: BTreeSet<Vec<u8>> = firm.staged().into_values().collect();
+    assert_eq!(take(), Some(0));
+    assert!(firm.staged().is_empty());
+    let taken = fs::read_dir(&archive).unwrap().map(|entry| fs::read(entry.unwrap().path()).unwrap());
+    assert_eq!(taken.collect::<BTreeSet<_>>(), items);
+    assert_eq!(take(), Some(0));
 }

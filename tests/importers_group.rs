@@ -156,15 +156,18 @@ fn where_it_may_the_program_gives_staging_to_the_group_itself() {
     firm.deliver_export("ACME-20261117.xml.pgp", &day(1, "amy@contoso.com"));
     firm.ingest(0);
     // What was placed before there was a group stays readable for the old one alone: its importer knows it.
-    fs::remove_dir_all(&root).unwrap();
-    fs::create_dir(&root).unwrap();
-    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
     let settings = |more: &str| Settings {
         staging: format!("group = \"{name}\"\n{more}"),
         mailboxes: "domains = [\"contoso.com\"]\n".to_owned(),
         ..Settings::default()
     };
     firm.configure(&settings(""));
+    let said = firm.run(&["ingest"]).expect(1);
+    assert!(said.err.contains("what stands there is another group's"), "{}", said.err);
+    assert!(firm.run(&["check", "--offline"]).expect(1).out.contains(&format!("chgrp -R {name} ")));
+    fs::remove_dir_all(&root).unwrap();
+    fs::create_dir(&root).unwrap();
+    fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).unwrap();
     firm.deliver_export("ACME-20261118.xml.pgp", &day(2, "amy@contoso.com"));
     let stricter = |arguments: &[&str]| {
         let command = firm.command(arguments);

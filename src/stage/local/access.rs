@@ -57,19 +57,29 @@ pub(super) fn ensure<F: FileSystem>(
     if layout.group.is_none() && !layout.importer_may_delete {
         return Ok(());
     }
-    adjust(fs, folder, layout, allowed).map_err(|source| StageError::NotTheGroups {
+    adjust(fs, folder, layout, allowed, shown).map_err(|source| StageError::NotTheGroups {
         path: shown.display().to_string(),
         command: command(layout, root),
         source,
     })
 }
 
-fn adjust<F: FileSystem>(fs: &F, folder: &Folder, layout: &Layout, allowed: Allowed) -> std::io::Result<()> {
+fn adjust<F: FileSystem>(
+    fs: &F,
+    folder: &Folder,
+    layout: &Layout,
+    allowed: Allowed,
+    shown: &Path,
+) -> std::io::Result<()> {
     let now = fs.access(folder)?;
     let group = layout.group.as_ref().map_or(now.group, |group| group.number);
     let inherits = now.mode & layout.set_group_id() == layout.set_group_id();
     if is_of(now.group, group) && inherits && allowed.is_met_by(now.mode) {
         return Ok(());
+    }
+    if !is_of(now.group, group) && std::fs::read_dir(shown)?.next().is_some() {
+        // The folder alone would look right then, and what stands in it stay another group's.
+        return Err(std::io::Error::other("what stands there is another group's"));
     }
     let mode = (now.mode & !OF_GROUP) | allowed.bits() | layout.set_group_id();
     fs.set_access(folder, Access { group, mode })?;
