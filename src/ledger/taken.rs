@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::OptionalExtension;
 
 use super::manifest::{Finished, Recorded};
-use super::{FileId, Ledger, LedgerError, RunId};
+use super::{FileId, Ledger, LedgerError};
 use crate::digest::Sha256;
 
 /// A commit of which something may still stand in staging.
@@ -12,8 +12,6 @@ use crate::digest::Sha256;
 pub struct Untaken {
     /// What it placed.
     pub manifest: Recorded,
-    /// Whose ready list names it.
-    pub run: RunId,
     /// When; or when it was put there once more.
     pub committed: Timestamp,
     /// Whether the ready list names it.
@@ -32,7 +30,7 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn next_untaken(&self, seq: i64) -> Result<Option<Untaken>, LedgerError> {
         let mut statement = self.connection.prepare_cached(
-            "SELECT seq, file, name, sha256, entries, run, max(committed, coalesce(
+            "SELECT seq, file, name, sha256, entries, max(committed, coalesce(
                (SELECT max(r.started) FROM restaged s JOIN runs r ON r.id = s.run WHERE s.manifest = seq), 0)),
              listed IS NOT NULL, standing FROM manifests WHERE taken IS NULL AND seq > ?1 ORDER BY seq LIMIT 1",
         )?;
@@ -40,10 +38,9 @@ impl Ledger {
             let finished = Finished { name: row.get(2)?, sha256: Sha256(row.get(3)?), entries: row.get(4)? };
             Ok(Untaken {
                 manifest: Recorded { seq: row.get(0)?, file: FileId(row.get(1)?), finished },
-                run: RunId(row.get(5)?),
-                committed: Timestamp::from_second(row.get(6)?).unwrap_or_default(),
-                is_listed: row.get(7)?,
-                standing: row.get(8)?,
+                committed: Timestamp::from_second(row.get(5)?).unwrap_or_default(),
+                is_listed: row.get(6)?,
+                standing: row.get(7)?,
             })
         });
         Ok(found.optional()?)
