@@ -78,7 +78,7 @@ impl Lines {
 
     /// Keys can be used, profile can be read.
     fn inputs(&mut self, config: &Config) -> Option<Inputs> {
-        match inputs::profile(&config.export.profile) {
+        match inputs::profile(&config.export.profile).and_then(inputs::decided) {
             Ok(profile) => self.add("profile", Level::Ok, profile.name().to_owned()),
             Err(error) => self.failed("profile", &error),
         }

@@ -21,6 +21,12 @@ pub const EXPORT_NOT_REPLAYED: &str = "8043996ec5724ae7bba4d67bf663b61a";
 pub const EXPORT_RESTAGED: &str = "f9cb8245fe7e4dbb9d81998a3f908b37";
 /// What had been placed of an export could not all be put there again.
 pub const EXPORT_NOT_RESTAGED: &str = "a8a512794bce4205814bf85ec35e221d";
+/// An archive of attachments was read to its end.
+pub const ARCHIVE_READ: &str = "8adbef4efc3846f3a129907035dc7c3e";
+/// An export is not staged yet, because an archive of its attachments may still come.
+pub const EXPORT_WAITS: &str = "90ddcceeab1b4f79a35e3cc34fa7a07f";
+/// Attachments that came after their export were staged as items of their own.
+pub const ATTACHMENTS_FOLLOWED: &str = "3e234298842845ddb1e05d70feb87f4f";
 /// A new mapping or mailbox list is in force.
 pub const RULES_ACCEPTED: &str = "4b1b9afd9a9d4d7fa77a5b9953623c84";
 /// A mapping or mailbox list does not count; the last good one stays in force.

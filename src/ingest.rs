@@ -6,10 +6,19 @@
 //! stand.
 
 mod again;
+mod archives;
+mod attached;
+mod batches;
+mod carried;
 mod contested;
+mod days;
+mod doubtful;
 mod error;
+mod extract;
 mod first;
 mod ground;
+mod later;
+mod listing;
 mod original;
 mod people;
 mod ready;
@@ -21,6 +30,7 @@ mod shape;
 mod sources;
 mod stager;
 mod taken;
+mod totals;
 
 use std::collections::HashSet;
 use std::error::Error;
@@ -31,6 +41,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use jiff::{Timestamp, Unit};
 
 pub use self::error::IngestError;
+pub use self::extract::extract;
 use self::recorded::circumstances;
 pub use self::restage::restage;
 use self::session::{Session, forget_rejections, remove_expired_originals, settle_replay};
@@ -146,16 +157,21 @@ impl<'a> Tools<'a> {
 pub fn run(job: &Job<'_>) -> Result<Finished, IngestError> {
     in_run(job, "ingest", |tools| {
         let (rules, rule_set) = rules_of_run(tools, "ingest", job.options)?;
-        let mut session = Session { tools, rules, rule_set, touched: HashSet::new(), reports: Vec::new() };
+        let mut session = Session::new(tools, rules, rule_set);
         if !tools.is_dry() {
             session.finish_begun()?;
             session.take_waiting(job.options.retry)?;
         }
-        let trouble = if job.options.files.is_empty() {
-            session.take_from_site(job.options.retry)?
+        let taken = if job.options.files.is_empty() {
+            session.take_from_site(job.options.retry)
         } else {
-            session.take_by_hand(&job.options.files, job.options.retry)?
+            session.take_by_hand(&job.options.files, job.options.retry)
         };
+        // Where the site cannot be reached, what is here need not wait for it.
+        if !matches!(taken, Err(IngestError::Stopped)) {
+            session.settle_attachments()?;
+        }
+        let trouble = taken?;
         if !tools.is_dry() {
             remove_expired_originals(tools)?;
             forget_rejections(tools)?;
@@ -171,8 +187,7 @@ pub fn run(job: &Job<'_>) -> Result<Finished, IngestError> {
 pub fn replay(job: &Job<'_>, since: Option<Timestamp>) -> Result<Finished, IngestError> {
     in_run(job, "replay", |tools| {
         let (rules, rule_set) = rules_of_run(tools, "replay", job.options)?;
-        let mut session =
-            Session { tools, rules: Arc::clone(&rules), rule_set, touched: HashSet::new(), reports: Vec::new() };
+        let mut session = Session::new(tools, Arc::clone(&rules), rule_set);
         session.finish_begun()?;
         // One that was begun under other rules and cannot be finished yet waits: done under these as well, what it placed
         // before would be in no manifest.

@@ -40,6 +40,21 @@ pub enum InputError {
     /// The profile is wrong.
     #[error("export.profile cannot be used")]
     Profile(#[from] ProfileError),
+    /// The profile is a proposal that nobody has gone through.
+    #[error(
+        "export.profile: {name}, line {line}: {count} of its guesses are not decided yet, the first: {first}; decide each, \
+         correct the profile, take it out of `guesses`, then see icechatd profile lint"
+    )]
+    Guesses {
+        /// The profile.
+        name: String,
+        /// Where the first guess stands, from 1.
+        line: usize,
+        /// How many there are.
+        count: usize,
+        /// The first of them.
+        first: String,
+    },
     /// A file.
     #[error("{key} cannot be read; check the path, and that this user may read it")]
     File {
@@ -117,18 +132,8 @@ impl Inputs {
     /// # Errors
     /// The first that cannot be used.
     pub fn read(config: &Config) -> Result<Self, InputError> {
-        let keys = secrets(&config.keys.pgp)?;
-        let retired = secrets(&config.keys.retired)?;
-        let passphrases = secrets(&config.keys.passphrases)?;
-        let passphrases: Vec<&[u8]> = passphrases.iter().map(|(_, bytes)| without_line_end(bytes)).collect();
-        let signers = secrets(&config.keys.signers)?;
-        let keys = SecretKeys::parse(&keys, &passphrases)?;
-        Ok(Self {
-            archive_keys: keys.with(SecretKeys::parse(&retired, &passphrases)?),
-            keys,
-            signers: (!signers.is_empty()).then(|| Signers::parse(&signers)).transpose()?,
-            profile: profile(&config.export.profile)?,
-        })
+        let Openers { keys, archive_keys, signers } = Openers::read(config)?;
+        Ok(Self { keys, archive_keys, signers, profile: decided(profile(&config.export.profile)?)? })
     }
 
     /// The better reason for a new export that none of the keys in use opens, if a retired one would: its sender was not
@@ -139,6 +144,37 @@ impl Inputs {
         }
         let fingerprint = decrypt::can_open(ciphertext, &self.archive_keys).ok()?;
         Some(DecryptError::Retired { fingerprint })
+    }
+}
+
+/// What opens an export, whatever it is read by then.
+#[derive(Debug)]
+pub struct Openers {
+    /// As in [`Inputs`]; so the others.
+    pub keys: SecretKeys,
+    /// With the retired ones.
+    pub archive_keys: SecretKeys,
+    /// Who must have signed, if anyone.
+    pub signers: Option<Signers>,
+}
+
+impl Openers {
+    /// Reads all of them.
+    ///
+    /// # Errors
+    /// The first that cannot be used.
+    pub fn read(config: &Config) -> Result<Self, InputError> {
+        let keys = secrets(&config.keys.pgp)?;
+        let retired = secrets(&config.keys.retired)?;
+        let passphrases = secrets(&config.keys.passphrases)?;
+        let passphrases: Vec<&[u8]> = passphrases.iter().map(|(_, bytes)| without_line_end(bytes)).collect();
+        let signers = secrets(&config.keys.signers)?;
+        let keys = SecretKeys::parse(&keys, &passphrases)?;
+        Ok(Self {
+            archive_keys: keys.with(SecretKeys::parse(&retired, &passphrases)?),
+            keys,
+            signers: (!signers.is_empty()).then(|| Signers::parse(&signers)).transpose()?,
+        })
     }
 }
 
@@ -172,6 +208,19 @@ pub fn profile(source: &ProfileSource) -> Result<Profile, InputError> {
         }
         ProfileSource::File(path) => profile_file(path),
     }
+}
+
+/// The profile, unless it has guesses that no person has decided: chat that is read by a guess may be archived under the
+/// wrong person, and nobody would see it.
+///
+/// # Errors
+/// Where it has guesses.
+pub fn decided(profile: Profile) -> Result<Profile, InputError> {
+    let Some(first) = profile.guesses().first() else { return Ok(profile) };
+    let line_with = |words: &str| profile.text().lines().position(|line| line.contains(words));
+    let line = line_with(first).or_else(|| line_with("guesses")).map_or(1, |index| index + 1);
+    let (name, count) = (profile.name().to_owned(), profile.guesses().len());
+    Err(InputError::Guesses { name, line, count, first: first.clone() })
 }
 
 /// A profile by what a person typed: a built-in name, or a path.

@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 pub mod alert;
+pub mod archive;
 pub mod books;
 pub mod cause;
 pub mod check;
@@ -62,6 +63,7 @@ pub mod report;
 pub mod resolve;
 pub mod schedule;
 pub mod stage;
+pub mod template;
 pub mod verify;
 pub mod waiting;
 

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::books::Books;
 use crate::config::Config;
-use crate::ledger::{FileReport, Ledger, LedgerError, Restaging, RunReport, StateNow};
+use crate::ledger::{AttachmentCounts, FileReport, Ledger, LedgerError, Restaging, RunReport, StateNow};
 
 pub use self::outlook::{Outlook, awaited_days, missing_days, next_replay, next_run, outlook};
 
@@ -122,6 +122,8 @@ pub fn to_json(report: &RunReport) -> Value {
         "items": totals.items,
         "placements": totals.placements,
         "changed": totals.changed,
+        "attachments": attachments(report),
+        "events": events(report.files.iter()),
         "files": report.files.iter().map(file_json).collect::<Vec<_>>(),
         "unresolved": unresolved(report),
     })
@@ -141,7 +143,9 @@ fn file_json(file: &FileReport) -> Value {
         "items": file.books.items,
         "placements": file.books.placements,
         "changed": file.books.changed,
+        "attachments": file.attachments,
         "unknown": parsed(&file.unknown),
+        "events": events([file]),
         "supersedes": file.supersedes.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "rejected": file.rejected.iter().map(|rejected| json!({
             "line": rejected.line, "kind": rejected.kind, "reason": rejected.reason, "dismissed": rejected.dismissed
@@ -149,9 +153,28 @@ fn file_json(file: &FileReport) -> Value {
     })
 }
 
-/// Of a held file nobody can say yet.
+/// What became of the attachments of a run's files, each of which may be listed twice.
+fn attachments(report: &RunReport) -> AttachmentCounts {
+    let mut seen = BTreeSet::new();
+    let once = report.files.iter().filter(|file| seen.insert(file.sha256));
+    once.fold(AttachmentCounts::default(), |mut sum, file| {
+        sum += file.attachments;
+        sum
+    })
+}
+
+/// What happened beside what was said, by kind; a kind that nobody met is not there.
+fn events<'a>(files: impl IntoIterator<Item = &'a FileReport>) -> BTreeMap<&'a str, u64> {
+    let mut sum = BTreeMap::new();
+    for (kind, count) in files.into_iter().flat_map(|file| &file.events) {
+        *sum.entry(kind.as_str()).or_default() += count;
+    }
+    sum
+}
+
+/// Of a held file nobody can say yet, nor of one that waits.
 fn signed_by(file: &FileReport) -> Option<&str> {
-    (file.state != "held").then(|| file.signed_by.as_deref().unwrap_or("unsigned"))
+    (!matches!(file.state.as_str(), "held" | "waiting")).then(|| file.signed_by.as_deref().unwrap_or("unsigned"))
 }
 
 /// The run's unresolved participants: each once, most affected first.
@@ -237,6 +260,21 @@ pub fn books_line(books: &Books) -> String {
     )
 }
 
+/// What became of attachments on one line; none where there were none.
+fn attachments_line(counts: &AttachmentCounts) -> Option<String> {
+    let AttachmentCounts { present, missing, oversize, orphan, refused } = *counts;
+    let told = [
+        (present, "present"),
+        (missing, "missing"),
+        (oversize, "oversize"),
+        (orphan, "named by no export"),
+        (refused, "refused"),
+    ];
+    let told: Vec<String> =
+        told.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")).collect();
+    (!told.is_empty()).then(|| format!("attachments: {}", told.join(", ")))
+}
+
 fn write_restaging(text: &mut String, restaging: &Restaging) -> fmt::Result {
     let Restaging { by, reason, asked, not_placed } = restaging;
     let run = asked.run.iter().map(|run| format!("run {run}"));
@@ -262,6 +300,7 @@ fn write_file(text: &mut String, file: &FileReport, is_restaged: bool) -> fmt::R
         let what = match (file.state.as_str(), file.dismissed) {
             ("held", true) => "held, and dismissed",
             ("held", false) => "held",
+            ("waiting", _) => "waits",
             _ if is_restaged => "not all of it put there again",
             _ => "not replayed",
         };
@@ -272,7 +311,16 @@ fn write_file(text: &mut String, file: &FileReport, is_restaged: bool) -> fmt::R
         writeln!(text, "  settles a file of the same name that was held: sha256 {superseded}")?;
     }
     writeln!(text, "  signed by: {}", file.signed_by.as_deref().unwrap_or("unsigned"))?;
-    writeln!(text, "  {}", books_line(&file.books))?;
+    if file.state != "read" {
+        writeln!(text, "  {}", books_line(&file.books))?;
+    }
+    if let Some(line) = attachments_line(&file.attachments) {
+        writeln!(text, "  {line}")?;
+    }
+    if !file.events.is_empty() {
+        let events: Vec<String> = file.events.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+        writeln!(text, "  events: {}", events.join(", "))?;
+    }
     for unknown in parsed(&file.unknown).as_array().into_iter().flatten() {
         let path = unknown["path"].as_str().unwrap_or_default();
         writeln!(text, "  not in the profile: {path} ({} times)", unknown["count"])?;

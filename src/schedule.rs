@@ -13,7 +13,7 @@ use jiff::ToSpan;
 use jiff::civil::{Date, Time};
 use jiff::tz::TimeZone;
 
-pub use self::retries::{End, Next, Past, Why, next_replay, next_run, remembered_since};
+pub use self::retries::{End, Next, Past, Why, next_look, next_replay, next_run, remembered_since};
 use crate::config::Schedule;
 
 /// The last scheduled moment that is not after `now`.

@@ -59,6 +59,11 @@ fn compare(ledger: &Ledger, config: &Config) -> Result<Verified, LedgerError> {
     Ok(found)
 }
 
+/// How many records an export's first commit accounted for.
+fn first_extent(file: &FileRow) -> u64 {
+    file.counts.available + file.merged - file.added
+}
+
 impl Verified {
     fn fault(&mut self, error: &dyn std::error::Error) {
         self.faults.push(crate::cause::chain(error));
@@ -83,6 +88,10 @@ impl Verified {
     /// The first manifest of an export accounts for every record of it; later ones add copies.
     fn file(&mut self, ledger: &Ledger, staging: &Path, file: &FileRow) -> Result<(), LedgerError> {
         self.files += 1;
+        if ledger.is_archive(file.id)? {
+            // It has no items; what of it was staged, the manifests of exports say.
+            return Ok(());
+        }
         let manifests = ledger.recorded_manifests(Some(file.id))?;
         if manifests.is_empty() {
             self.faults.push(format!("{} is committed without a manifest", file.name));
@@ -98,9 +107,10 @@ impl Verified {
                 Ok::<_, LedgerError>(())
             });
             match read {
-                Ok(()) if index == 0 && records != file.counts.available => self.faults.push(format!(
+                Ok(()) if index == 0 && records != first_extent(file) => self.faults.push(format!(
                     "the manifest of {} has {records} records, the ledger {}",
-                    file.name, file.counts.available
+                    file.name,
+                    first_extent(file)
                 )),
                 Ok(()) => self.manifests += 1,
                 Err(error) => self.fault(&error),

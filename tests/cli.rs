@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use support::daemon::has_begun_staging;
 use support::firm::{Firm, Said, export, header, message, sample, sample_export, staged};
 
-const VERBS: [&[&str]; 24] = [
+const VERBS: [&[&str]; 25] = [
     &["demo"],
     &["run"],
     &["ingest"],
@@ -31,6 +31,7 @@ const VERBS: [&[&str]; 24] = [
     &["profile", "list"],
     &["profile", "show"],
     &["profile", "lint"],
+    &["profile", "infer"],
     &["status"],
     &["report"],
     &["replay"],

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use icechatd::config::{
-    Config, ConfigError, Credential, CredentialError, KeysConfig, MailSecurity, Places, ProfileSource, Secrecy,
+    Config, ConfigError, Credential, CredentialError, Grouping, KeysConfig, MailSecurity, Places, ProfileSource,
+    Secrecy,
 };
 use icechatd::domain::Domain;
 use jiff::civil::{Weekday, date, time};
@@ -114,7 +115,11 @@ fn the_least_configuration_has_the_contracts_defaults() {
     assert_eq!((config.mapping.directory, config.mapping.automatic), (beside("mapping"), true));
     assert!(config.mailboxes.companies.is_empty() && config.mailboxes.list.is_none());
     assert_eq!(config.mailboxes.domains.iter().map(Domain::as_str).collect::<Vec<_>>(), ["contoso.com"]);
-    assert!(config.eml.footer && !config.staging.copies);
+    assert!(config.eml.footer && !config.eml.events && !config.staging.copies);
+    assert_eq!(config.eml.grouping, Grouping::Message);
+    assert_eq!((config.eml.max_attachment, config.eml.max_size), (25 << 20, 10 << 20));
+    assert!(config.eml.subject.is_none() && config.eml.headers.is_empty());
+    assert_eq!((config.attachments.wait, config.attachments.max_entries), (Duration::from_hours(4), 100_000));
     assert!(config.staging.group.is_none() && !config.staging.importer_may_delete);
     assert_eq!((config.staging.min_free.bytes, config.staging.min_free.inodes), (100 << 20, 1000));
     assert_eq!(config.staging.local, Path::new("/var/lib/icechatd/staging"));
@@ -157,6 +162,8 @@ fn every_key_stands_in_the_example_and_is_read() {
     assert_eq!(config.mailboxes.list, Some(folder.path("mailboxes.csv")));
     assert_eq!(config.mailboxes.catch_all.unwrap().as_str(), "unplaced@contoso.com");
     assert_eq!(config.mailboxes.journal.unwrap().as_str(), "journal@contoso.com");
+    assert_eq!(config.eml.subject.as_deref(), Some("{room} on {date}"));
+    assert_eq!(config.eml.headers, [("X-Archive".to_owned(), "ICE Chat".to_owned())]);
     assert_eq!(config.schedule.holidays, [date(2026, 12, 25), date(2027, 1, 1)].into());
     assert_eq!(config.alerts.webhook.unwrap().name(), "alert-webhook");
     assert_eq!(config.alerts.ping.unwrap().name(), "alert-ping");
@@ -173,7 +180,7 @@ fn every_key_stands_in_the_example_and_is_read() {
     // The program's own words say which keys it takes; the example has each of them, and each is really read.
     let sections = load("[nonsense]\n").unwrap_err().to_string();
     let sections: Vec<_> = sections.rsplit_once("are [").unwrap().1.trim_end_matches(']').split("], [").collect();
-    assert_eq!(sections.len(), 13);
+    assert_eq!(sections.len(), 14);
     let mut keys = 0;
     for section in sections {
         let known = load(&format!("[{section}]\nnonsense = 1\n")).unwrap_err().to_string();
@@ -191,7 +198,29 @@ fn every_key_stands_in_the_example_and_is_read() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 57, "every key was tried");
+    assert_eq!(keys, 65, "every key was tried");
+}
+
+#[test]
+fn subjects_and_fields_are_checked_where_they_stand() {
+    let eml = |lines: &str| load(&format!("{LEAST}[eml]\n{lines}\n"));
+    let many: Vec<_> = (0..17).map(|n| format!("X-{n} = \"x\"")).collect();
+    for (line, what) in [
+        ("subject = \"{rom}\"", "eml.subject: {rom} stands for nothing; known are {room}, {room_id}, {date}"),
+        ("subject = \"{room\"", "eml.subject: a brace without its other"),
+        ("subject = \"a\\nb\"", "eml.subject: a control character"),
+        ("headers = { \"X A\" = \"x\" }", "eml.headers: \"X A\" is no name of a header field"),
+        ("headers = { subject = \"x\" }", "eml.headers: subject is set by icechatd or by mail servers"),
+        ("headers = { \"X-ICE-Chat-Kind\" = \"x\" }", "eml.headers: X-ICE-Chat-Kind is set by icechatd"),
+        ("headers = { X-A = \"x\", x-a = \"y\" }", "is there twice; remove one"),
+        ("headers = { X-A = \"{}\" }", "eml.headers: {} stands for nothing"),
+        (&format!("headers = {{ {} }}", many.join(", ")), "eml.headers: more than 16 fields; remove some"),
+    ] {
+        let said = eml(line).unwrap_err().to_string();
+        assert!(said.contains(what) && said.lines().count() == 1, "{said}");
+    }
+    let config = eml("subject = \"{{{room}}}\"\nheaders = { X-A = \"{firm_code}\", Keywords = \"{kind}\" }").unwrap();
+    assert_eq!((config.eml.subject.as_deref(), config.eml.headers.len()), (Some("{{{room}}}"), 2));
 }
 
 #[test]

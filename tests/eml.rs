@@ -2,58 +2,82 @@
 //! section 7 says, spelled out once more and naively in `eml/intent.rs`.
 //!
 //! `ICECHATD_REGENERATE=1 cargo test --test eml` writes the golden files anew; a changed one means a new `FORMAT_VERSION`.
+#![cfg(test)]
 
 #[path = "eml/cases.rs"]
 mod cases;
+#[path = "eml/conversations.rs"]
+mod conversations;
 #[path = "eml/hostile.rs"]
 mod hostile;
 #[path = "eml/intent.rs"]
 mod intent;
 #[path = "eml/readers.rs"]
 mod readers;
+#[path = "eml/transcripts.rs"]
+mod transcripts;
 
 use std::path::PathBuf;
 
 use icechatd::digest::{ItemId, Sha256};
-use icechatd::eml::{FORMAT_VERSION, Shape, file_name, render};
-use icechatd::export::{Body, ChatItem};
+use icechatd::eml::{FORMAT_VERSION, Identity, Shape, file_name, render};
+use icechatd::export::{ChatItem, Item};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 
-use cases::{attachment, id_of, item, message, person};
+use cases::{attachment, item, message, person, shape};
 use intent::intent;
 use readers::{Seen, by_mail_parser, by_python};
 
-const WITH_FOOTER: Shape = Shape { footer: true };
-const WITHOUT_FOOTER: Shape = Shape { footer: false };
+/// The id of any item of these tests.
+fn id_of(item: &Item) -> ItemId {
+    match item {
+        Item::Chat(chat) => cases::id_of(chat),
+        Item::Transcript(_) => ItemId([0x5a; 16]),
+    }
+}
+
+const WITH_FOOTER: bool = true;
+const WITHOUT_FOOTER: bool = false;
+const FORMATS: [u32; 2] = [1, FORMAT_VERSION];
 
 /// Renders, checks what no reader shows, and returns the bytes.
-fn rendered(item: &ChatItem, shape: Shape) -> Vec<u8> {
-    let eml = render(item, id_of(item), shape);
-    assert_eq!(eml, render(item, id_of(item), shape), "not deterministic");
-    assert_eq!(eml.name, file_name(item.record.time, id_of(item)));
+fn rendered(item: &ChatItem, footer: bool) -> Vec<u8> {
+    rendered_as(item, &shape(FORMAT_VERSION, footer))
+}
+
+fn rendered_as(item: &ChatItem, shape: &Shape) -> Vec<u8> {
+    let item = Item::Chat(item.clone());
+    let identity = Identity { id: id_of(&item), follows: None };
+    let eml = render(&item, identity, shape);
+    assert_eq!(eml, render(&item, identity, shape), "not deterministic");
+    assert_eq!(eml.name, file_name(item.time(), identity.id));
     intent::check_bytes(&eml.bytes);
     eml.bytes
 }
 
-fn check(item: &ChatItem, shape: Shape) -> Seen {
-    let expected = intent(item, shape.footer);
-    let seen = by_mail_parser(&rendered(item, shape));
-    assert_eq!(seen, expected);
-    seen
+/// What a reader sees of the item in today's format; in every other it sees what it should as well.
+fn check(item: &ChatItem, footer: bool) -> Seen {
+    let seen = FORMATS.map(|format| {
+        let seen = by_mail_parser(&rendered_as(item, &shape(format, footer)));
+        assert_eq!(seen, intent(item, footer, format));
+        seen
+    });
+    seen.into_iter().next_back().unwrap()
 }
 
-#[test]
-fn golden_files_stand_and_both_readers_agree() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/eml");
+/// Holds what is rendered against the files of a folder, and returns it.
+fn compare_with_files(folder: &str, rendered: &[(String, Vec<u8>)]) {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
     let regenerate = std::env::var_os("ICECHATD_REGENERATE").is_some();
-    let (mut emls, mut expected) = (Vec::new(), Vec::new());
-    for (case, item, shape) in cases::golden() {
-        let bytes = rendered(&item, shape);
+    if regenerate {
+        std::fs::create_dir_all(&folder).unwrap();
+    }
+    for (case, bytes) in rendered {
         // What no person would read stands as its digest.
         let (suffix, golden) = match bytes.len() {
             0..65_536 => ("eml", bytes.clone()),
-            _ => ("eml.sha256", Sha256::of(&bytes).to_string().into_bytes()),
+            _ => ("eml.sha256", Sha256::of(bytes).to_string().into_bytes()),
         };
         let path = folder.join(format!("{case}.{suffix}"));
         if regenerate {
@@ -61,12 +85,24 @@ fn golden_files_stand_and_both_readers_agree() {
         }
         let standing = std::fs::read(&path).unwrap_or_default();
         assert!(standing == golden, "{} is not what is rendered", path.display());
-        expected.push(intent(&item, shape.footer));
-        assert_eq!(by_mail_parser(&bytes), expected[expected.len() - 1], "{case}");
-        emls.push(bytes);
     }
-    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), emls.len(), "a golden file without a case");
-    compare_in_python(&emls, &expected);
+    assert_eq!(std::fs::read_dir(&folder).unwrap().count(), rendered.len(), "a golden file without a case");
+}
+
+#[test]
+fn golden_files_stand_and_both_readers_agree() {
+    for (format, folder) in [(1, "eml"), (2, "eml-2")] {
+        let (mut emls, mut expected) = (Vec::new(), Vec::new());
+        for (case, item, footer) in cases::golden() {
+            let bytes = rendered_as(&item, &shape(format, footer));
+            expected.push(intent(&item, footer, format));
+            assert_eq!(by_mail_parser(&bytes), expected[expected.len() - 1], "{case}");
+            emls.push((case.to_owned(), bytes));
+        }
+        compare_with_files(folder, &emls);
+        let emls: Vec<_> = emls.into_iter().map(|(_, bytes)| bytes).collect();
+        compare_in_python(&emls, &expected);
+    }
 }
 
 fn compare_in_python(emls: &[Vec<u8>], expected: &[Seen]) {
@@ -82,8 +118,8 @@ fn hostile_items_read_back_in_python() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let items: Vec<_> =
         (0..400).map(|_| (hostile::item(), any::<bool>()).new_tree(&mut runner).unwrap().current()).collect();
-    let emls: Vec<_> = items.iter().map(|(item, footer)| rendered(item, Shape { footer: *footer })).collect();
-    let expected: Vec<_> = items.iter().map(|(item, footer)| intent(item, *footer)).collect();
+    let emls: Vec<_> = items.iter().map(|(item, footer)| rendered(item, *footer)).collect();
+    let expected: Vec<_> = items.iter().map(|(item, footer)| intent(item, *footer, FORMAT_VERSION)).collect();
     compare_in_python(&emls, &expected);
 }
 
@@ -92,7 +128,7 @@ proptest! {
 
     #[test]
     fn hostile_items_read_back(item in hostile::item(), footer: bool) {
-        check(&item, Shape { footer });
+        check(&item, footer);
     }
 
     #[test]
@@ -157,9 +193,9 @@ fn content_is_never_altered() {
         "Subject: x\r\n\r\ny",
     ];
     for content in table {
-        for shape in [WITH_FOOTER, WITHOUT_FOOTER] {
-            check(&message(content), shape);
-            let eml = String::from_utf8(rendered(&message(content), shape)).unwrap();
+        for footer in [WITH_FOOTER, WITHOUT_FOOTER] {
+            check(&message(content), footer);
+            let eml = String::from_utf8(rendered(&message(content), footer)).unwrap();
             assert!(
                 eml.lines().all(|line| line != "." && !line.starts_with("From ")),
                 "what mail stores change: {eml}"
@@ -299,23 +335,24 @@ fn names_and_dates_are_whole_seconds_in_utc() {
 
 #[test]
 fn bytes_depend_on_nothing_but_item_and_shape() {
-    assert_eq!(FORMAT_VERSION, 1, "the golden files belong to version 1");
-    let eml = render(&message("secret"), ItemId([1; 16]), WITH_FOOTER);
+    assert_eq!(FORMAT_VERSION, 2, "the golden files belong to versions 1 and 2");
+    let with = |id: u8| Identity { id: ItemId([id; 16]), follows: None };
+    let chat = Item::Chat(message("secret"));
+    let eml = render(&chat, with(1), &shape(2, true));
     assert!(!format!("{eml:?}").contains("secret"));
-    let chat = message("x");
-    assert!(matches!(&chat.record.body, Body::Text(text) if &**text == "x"));
-    assert_ne!(render(&chat, ItemId([1; 16]), WITH_FOOTER).bytes, render(&chat, ItemId([2; 16]), WITH_FOOTER).bytes);
+    assert_ne!(eml.bytes, render(&chat, with(2), &shape(2, true)).bytes);
 }
 
 /// Not a promise, a look: `cargo test --release --test eml speed -- --ignored --nocapture`.
 #[test]
 #[ignore = "measures"]
 fn speed() {
-    for (case, item, shape) in cases::golden() {
+    for (case, item, footer) in cases::golden() {
         let rounds = if case.contains("large") || case.contains("crowd") { 20 } else { 20_000 };
+        let (item, shape) = (Item::Chat(item), shape(FORMAT_VERSION, footer));
         let start = std::time::Instant::now();
         for _ in 0..rounds {
-            std::hint::black_box(render(&item, ItemId([1; 16]), shape));
+            std::hint::black_box(render(&item, Identity { id: ItemId([1; 16]), follows: None }, &shape));
         }
         println!("{case}: {:?}", start.elapsed() / rounds);
     }

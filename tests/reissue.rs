@@ -15,7 +15,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config as Runner, TestRunner};
 use serde_json::Value;
 use support::archive::{Archive, cases};
-use support::firm::{Firm, body, export, file, message, staged};
+use support::firm::{Firm, Settings, body, export, file, message, staged};
 
 const AMY: &str = "amy@contoso.com";
 const JOE: &str = "joe@contoso.com";
@@ -130,6 +130,27 @@ fn a_duplicate_within_one_export_releases_a_held_item_in_a_replay() {
     firm.deliver_export("1.pgp", &export(&records));
     assert_eq!(items(&firm.ingest(3)), [2, 0, 1, 1]);
     firm.map("new.csv", &format!("ImId,Mailbox\notto@northern.example,{JOE}\n"));
+    let report = firm.replay(0);
+    assert_eq!((items(&report), &report["placements"]["staged"]), ([1, 1, 0, 0], &1.into()));
+    assert_eq!(mailboxes(&firm), set(&[JOE]));
+    firm.run(&["verify"]).expect(0);
+}
+
+/// A record that was too large comes before the held item that it repeats: once it can be read, and again whenever the
+/// export is opened.
+#[test]
+fn a_duplicate_that_is_let_in_before_its_held_item() {
+    let limited =
+        |bytes: &str| Settings { more: format!("[limits]\nmax_message = \"{bytes}\"\n"), ..Settings::default() };
+    let firm = Firm::with(&limited("4KiB"));
+    let many: Vec<String> = (0..60).map(|n| format!("otto{n}@northern.example")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    firm.deliver_export("1.pgp", &export(&[&many[..], &[OLA]].map(|to| said("m-1", NILS, to, "hello")).concat()));
+    let report = firm.ingest(3);
+    assert_eq!((items(&report), &report["items"]["rejected"]), ([2, 0, 1, 0], &1.into()));
+    firm.configure(&limited("1MiB"));
+    assert_eq!(items(&firm.replay(3)), [2, 0, 1, 1]);
+    firm.map("new.csv", &format!("ImId,Mailbox\notto7@northern.example,{JOE}\n"));
     let report = firm.replay(0);
     assert_eq!((items(&report), &report["placements"]["staged"]), ([1, 1, 0, 0], &1.into()));
     assert_eq!(mailboxes(&firm), set(&[JOE]));
@@ -268,6 +289,8 @@ struct Truth {
     /// Of those, what an importer took: it must not appear again.
     taken: BTreeSet<(usize, String)>,
     dismissed: BTreeSet<usize>,
+    /// Whom a dismissed item named when it was dismissed; whoever is named later is a matter of its own.
+    decided: BTreeSet<Named>,
 }
 
 impl Truth {
@@ -319,11 +342,11 @@ impl Truth {
         self.held().difference(&self.dismissed).copied().collect()
     }
 
-    /// Ours, and without a mailbox for an item that nobody dismissed. Persons 2 and 3 have foreign e-mails.
+    /// Ours, and without a mailbox for an item about which nobody decided. Persons 2 and 3 have foreign e-mails.
     fn unresolved(&self) -> BTreeSet<usize> {
         let mut found = BTreeSet::new();
         for (mappings, own) in &self.exports {
-            for (_, person) in own.iter().filter(|(item, _)| !self.dismissed.contains(item)) {
+            for (_, person) in own.iter().filter(|named| !self.decided.contains(named)) {
                 let newest = mappings.last().unwrap().get(*person).copied().flatten();
                 let external = newest == Some(None) || [2, 3].contains(person);
                 if mappings.iter().all(|mapping| Self::resolve(mapping, *person).is_none()) && !external {
@@ -411,6 +434,14 @@ fn happens_between(archive: &mut Archive, truth: &mut Truth, op: &Op) -> bool {
                 let matter = held.iter().find(|held| second(held.time) == *item).unwrap().matter;
                 assert_eq!(ledger.dismiss(&[matter], "not ours", jiff::Timestamp::now()).unwrap(), [true]);
                 truth.dismissed.insert(*item);
+                truth
+                    .decided
+                    .extend(truth.named.iter().filter(|(named, _)| named == item).copied().collect::<Vec<_>>());
+                // The ledger knows whole seconds: what comes within this one would count as known to whoever decided.
+                let decided = jiff::Timestamp::now().as_second();
+                while jiff::Timestamp::now().as_second() == decided {
+                    std::thread::sleep(std::time::Duration::from_millis(20));
+                }
             }
         }
         Op::Ingest(_) | Op::Replay => return false,

@@ -11,7 +11,7 @@ use super::days;
 use super::kind::Kind;
 use crate::config::Schedule;
 use crate::ledger::{
-    Certificate, Circumstances, Concern, Export, FailedReplay, LastAtSite, Rejection, RunTrouble, Trouble,
+    Astray, Certificate, Circumstances, Concern, Export, FailedReplay, LastAtSite, Rejection, RunTrouble, Trouble,
     UnplacedPerson,
 };
 use crate::schedule;
@@ -66,6 +66,14 @@ pub fn conditions(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
     found.extend(known.held_files.iter().map(|file| of_trouble(Kind::FileHeld, file, "is held")));
     found.extend(known.failed_replays.iter().map(|file| of_trouble(Kind::FailedReplay, file, "could not be replayed")));
     found.extend(known.exports.iter().flat_map(of_what_it_holds_back));
+    found.extend(known.missing_attachments.iter().map(|export| {
+        let what = if export.count == 1 { "attachment is" } else { "attachments are" };
+        of_astray(Kind::AttachmentMissing, export, &format!("{what} missing"))
+    }));
+    found.extend(known.orphans.iter().map(|archive| {
+        let what = if archive.count == 1 { "entry is" } else { "entries are" };
+        of_astray(Kind::AttachmentOrphan, archive, &format!("{what} in no mail"))
+    }));
     found.extend(known.unresolved.iter().map(of_unresolved));
     found.extend(days::conditions(&known.exports, facts.schedule, now));
     found.extend(of_other_firms(&known.exports, facts.firm_code, now));
@@ -175,6 +183,10 @@ fn of_missing(day: Date) -> Condition {
 
 fn of_trouble(kind: Kind, file: &Trouble, what: &str) -> Condition {
     condition(kind, &short(&file.sha256.to_string()), format!("{} {what}: {}", file.name, file.reason))
+}
+
+fn of_astray(kind: Kind, file: &Astray, what: &str) -> Condition {
+    condition(kind, &short(&file.sha256.to_string()), format!("{}: {} {what}", file.name, file.count))
 }
 
 fn of_what_it_holds_back(export: &Export) -> Vec<Condition> {

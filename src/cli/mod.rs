@@ -1,6 +1,7 @@
 //! The verbs (contract 1): one thin file each. Results go to standard output, everything else to standard error.
 
 mod alert;
+mod attachment;
 mod check;
 mod completions;
 mod demo;
@@ -31,6 +32,7 @@ use crate::cause::chain;
 use crate::config::ConfigError;
 use crate::exit_code::ExitCode;
 use crate::ingest::IngestError;
+use crate::inputs::InputError;
 use crate::lock::LockError;
 
 /// Where the configuration is unless `--config` says otherwise.
@@ -92,6 +94,8 @@ enum Verb {
     Held(held::Verb),
     /// Stage what could not be placed before and now can
     Replay(ingest::ReplayArguments),
+    /// Write an attachment that a mail names by its SHA-256, because it was too large for it
+    Attachment(attachment::Arguments),
     /// Put what was placed there again, because an importer lost it: the same files, recorded with who and why
     Restage(restage::Arguments),
     /// Prove that ledger, manifests and kept originals agree, and compare what still stands in staging
@@ -143,6 +147,14 @@ impl From<IngestError> for Failure {
     }
 }
 
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        // A profile that nobody has gone through is a configuration that is not finished.
+        let code = if matches!(error, InputError::Guesses { .. }) { ExitCode::Config } else { ExitCode::Failed };
+        Self::new(code, chain(&error))
+    }
+}
+
 macro_rules! plainly_failed {
     ($($error:ty),+ $(,)?) => {$(
         impl From<$error> for Failure {
@@ -159,7 +171,6 @@ plainly_failed!(
     crate::config::EditError,
     crate::download::sftp::SiteError,
     crate::durable::PathError,
-    crate::inputs::InputError,
     crate::keys::KeysError,
     crate::ledger::LedgerError,
     crate::stage::StageError,
@@ -203,6 +214,7 @@ fn dispatch(arguments: Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
         Verb::Report(report) => report::report(config, &report),
         Verb::Held(verb) => held::held(config, &verb),
         Verb::Replay(replay) => ingest::replay(&place, &replay, bars),
+        Verb::Attachment(attachment) => attachment::attachment(config, &attachment),
         Verb::Restage(restage) => restage::restage(&place, &restage, bars),
         Verb::Verify(verify) => verify::verify(config, &verify),
         Verb::Completions(shell) => completions::completions(&Arguments::command(), &shell),

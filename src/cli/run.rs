@@ -7,8 +7,10 @@ use clap::Args;
 use jiff::SignedDuration;
 
 use super::{Failure, logging};
+use crate::config::Config;
 use crate::daemon::{self, DaemonError};
 use crate::exit_code::ExitCode;
+use crate::inputs;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -23,6 +25,10 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn run(config: &Path, arguments: &Arguments, log: logging::LogArguments) -> Result<ExitCode, Failure> {
+    if let Ok(profile) = inputs::profile(&Config::load(config)?.export.profile) {
+        // Anything else that a run lacks may come before the run does; each run says so by itself.
+        inputs::decided(profile)?;
+    }
     match daemon::run(config, arguments.stalled_after, log.to_pass_on()) {
         Ok(()) => Ok(ExitCode::Complete),
         Err(DaemonError::Config(error)) => Err(error.into()),

@@ -241,6 +241,7 @@ fn next_run(facts: &Facts, zone: &TimeZone) -> String {
         Why::Failed => ": the last one failed",
         Why::LoginRefused => ": the site refused the login, which is tried once an hour",
         Why::NoExport => ": the export was not there yet",
+        Why::Attachments => ": an export waits for an archive of its attachments",
     };
     format!("{}{why}", local(next.at, zone))
 }

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Every section with its keys. Whatever else a file says is an error, whichever verb reads it.
-const KNOWN: [(&str, &[&str]); 13] = [
+const KNOWN: [(&str, &[&str]); 14] = [
     (
         "site",
         &[
@@ -32,7 +32,8 @@ const KNOWN: [(&str, &[&str]); 13] = [
     ("export", &["profile"]),
     ("mapping", &["directory", "automatic"]),
     ("mailboxes", &["domains", "companies", "list", "catch_all", "journal"]),
-    ("eml", &["footer"]),
+    ("eml", &["grouping", "events", "footer", "max_attachment", "max_size", "subject", "headers"]),
+    ("attachments", &["wait", "max_entries"]),
     ("staging", &["local", "copies", "group", "importer_may_delete", "min_free"]),
     ("state", &["directory", "originals_days", "rejected_days"]),
     ("schedule", &["at", "time_zone", "days", "deadline", "holidays"]),

@@ -11,10 +11,10 @@ use jiff::tz::TimeZone;
 use super::document::{Document, Problem, Section, Value, read};
 use super::text::ConfigText;
 use super::{
-    Config, ConfigError, Credential, Eml, Export, Keys, KeysConfig, Limits, Mailboxes, Mapping, Places, ProfileSource,
+    Config, ConfigError, Credential, Export, Keys, KeysConfig, Limits, Mailboxes, Mapping, Places, ProfileSource,
     Schedule, Secrecy, Site, Staging, State,
 };
-use super::{telling, values};
+use super::{items, telling, values};
 
 pub(super) const LEAST: &str = " with site.host, site.firm_code, site.host_keys, mailboxes.domains, staging.local and \
                      state.directory";
@@ -82,7 +82,8 @@ pub(super) fn of_text(file: &Path, text: &ConfigText, pins: Pins) -> Result<Conf
         export: export(&document.section("export"), base)?,
         mapping: mapping(&document.section("mapping"), base)?,
         mailboxes: mailboxes(&document.section("mailboxes"), base)?,
-        eml: Eml { footer: document.section("eml").get("footer", Value::flag)?.unwrap_or(true) },
+        eml: items::eml(&document.section("eml"))?,
+        attachments: items::attachments(&document.section("attachments"))?,
         staging: staging(&document.section("staging"), base)?,
         state: state(&document.section("state"), base)?,
         schedule: schedule(&document.section("schedule"), file, text)?,

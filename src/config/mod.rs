@@ -5,6 +5,7 @@ mod credential;
 mod document;
 mod edit;
 mod folder;
+mod items;
 mod load;
 mod telling;
 mod text;
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use glob::Pattern;
 use jiff::civil::{Date, Time, Weekday};
@@ -46,6 +48,8 @@ pub struct Config {
     pub mailboxes: Mailboxes,
     /// How items are rendered.
     pub eml: Eml,
+    /// Attachments that come in archives of their own.
+    pub attachments: Attachments,
     /// Where items are placed.
     pub staging: Staging,
     /// Ledger, originals, spool.
@@ -81,7 +85,7 @@ pub struct Site {
     /// The password, where the site asks for one.
     pub password: Option<Credential>,
     /// How long size and mtime must stand still.
-    pub settle: std::time::Duration,
+    pub settle: Duration,
     /// Whether a committed export is removed from the site.
     pub delete_after: bool,
     /// Local address to connect from.
@@ -176,10 +180,41 @@ pub struct Mailboxes {
 }
 
 /// `[eml]`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Eml {
+    /// What becomes one EML.
+    pub grouping: Grouping,
+    /// Whether events become items of their own.
+    pub events: bool,
     /// Whether the body ends with who, where and when.
     pub footer: bool,
+    /// A larger attachment is named in the EML and kept in the encrypted original; bytes.
+    pub max_attachment: u64,
+    /// A transcript whose EML would be larger continues in another part; bytes.
+    pub max_size: u64,
+    /// The subject in place of the usual one, with placeholders.
+    pub subject: Option<String>,
+    /// Further header fields, with placeholders, in the order of their names.
+    pub headers: Vec<(String, String)>,
+}
+
+/// `eml.grouping`: what becomes one EML.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Grouping {
+    /// Each message and each attachment.
+    Message,
+    /// Each conversation's day.
+    Conversation,
+}
+
+/// `[attachments]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attachments {
+    /// How long an export waits for the archive that holds its attachments.
+    pub wait: Duration,
+    /// Files in one archive.
+    pub max_entries: u64,
 }
 
 /// `[staging]`.
@@ -285,7 +320,7 @@ pub struct Limits {
     /// Of people and presence events in one conversation.
     pub max_participants: u64,
     /// Of one file's whole download.
-    pub transfer_deadline: std::time::Duration,
+    pub transfer_deadline: Duration,
     /// Threads that render and write; 0 means one for each core.
     pub workers: usize,
 }

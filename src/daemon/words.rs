@@ -58,6 +58,7 @@ fn coming(outlook: &Outlook, zone: &TimeZone, now: Timestamp) -> Option<String> 
         Why::Schedule => format!("next run {at}"),
         Why::Failed => format!("ingest failed, next try {at}"),
         Why::LoginRefused => format!("the site refuses the login, next try {at}"),
+        Why::Attachments => format!("an export waits for an archive of its attachments, next look {at}"),
         Why::NoExport => {
             let days: Vec<String> = outlook.awaited.iter().map(ToString::to_string).collect();
             format!("no export for {} yet, next look {at}", days.join(", "))

@@ -3,26 +3,71 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::Shape;
 use super::address::display_name;
+use super::room::shown_name;
 use super::words::{looks_encoded, one_line};
-use crate::digest::Sha256;
-use crate::export::{Body, ChatItem, Email, ImId, Participant, Role};
+use crate::digest::{ItemId, Sha256};
+use crate::export::{Body, ChatItem, Email, EventKind, FileBody, FileData, ImId, ItemKind, Participant, Person, Role};
 
 /// The most characters of a file name in a parameter: file systems take 255 bytes, and readers' limits are unknown.
 const FILE_NAME_CHARS: usize = 120;
 
-/// The Content, or a line that names the file, ended by a line end; then the footer where it is wanted. CRLF throughout.
-pub(super) fn text(item: &ChatItem, footer: bool) -> String {
+/// The Content, or a line that names the file or says what happened, ended by a line end; then the footer where it is
+/// wanted. CRLF throughout.
+pub(super) fn text(item: &ChatItem, follows: Option<ItemId>, shape: &Shape) -> String {
     let mut text = String::with_capacity(512 + 96 * item.participants.len());
     match &item.record.body {
-        Body::Text(content) => push_lines(content, &mut text),
-        Body::File { name, data, .. } => push_file_line(name.as_deref(), data, &mut text),
+        Body::Text(content) => {
+            push_event(item, &mut text);
+            push_lines(content, &mut text);
+        }
+        Body::File(file) => {
+            let digest = match &file.data {
+                FileData::Inside(content) | FileData::Found(content) => Some(Sha256::of(content)),
+                FileData::Awaited | FileData::Oversize { .. } | FileData::Missing => None,
+            };
+            text.push_str(&file_words(file, digest));
+            if let Some(follows) = follows {
+                let _ = write!(text, ", which came after item {follows} was archived");
+            }
+        }
     }
     text.push_str("\r\n");
-    if footer {
-        push_footer(item, &mut text);
+    if shape.footer {
+        push_footer(item, follows, shape.format, &mut text);
     }
     text
+}
+
+/// What happened, in a line of its own where words follow; nothing before what was said.
+fn push_event(item: &ChatItem, text: &mut String) {
+    let ItemKind::Event(kind) = item.record.kind else { return };
+    let who = item.sender().has_identity().then(|| shown(item.sender()));
+    let who = who.as_deref();
+    let named = who.unwrap_or("Someone");
+    let sentence = match kind {
+        EventKind::Entered => format!("{named} entered the room"),
+        EventKind::Left => format!("{named} left the room"),
+        EventKind::Invited => {
+            let invited = item.participants.iter().filter(|participant| participant.role == Role::Recipient);
+            let invited: Vec<_> = invited.map(|participant| shown(&participant.person)).collect();
+            let invited = if invited.is_empty() { "somebody".to_owned() } else { invited.join(", ") };
+            format!("{named} invited {invited}")
+        }
+        EventKind::Disclaimer => who.map_or("Disclaimer:".to_owned(), |who| format!("Disclaimer of {who}:")),
+        EventKind::System => who.map_or("System:".to_owned(), |who| format!("System, about {who}:")),
+    };
+    text.push_str(&sentence);
+    if matches!(&item.record.body, Body::Text(content) if !content.is_empty()) {
+        text.push_str("\r\n");
+    }
+}
+
+/// The name and company, else whatever there is.
+fn shown(person: &Person) -> String {
+    let name = display_name(person);
+    if name.is_empty() { shown_name(person).into_owned() } else { name }
 }
 
 /// LF, CRLF and a lone CR all become CRLF: RFC 5322 allows neither of the others, and readers differ about them.
@@ -37,14 +82,28 @@ fn push_lines(content: &str, text: &mut String) {
     text.push_str(rest);
 }
 
-fn push_file_line(name: Option<&str>, content: &[u8], text: &mut String) {
-    let name = name.map(one_line).filter(|name| !name.is_empty()).unwrap_or(Cow::Borrowed("(without a name)"));
-    // Writing to a string cannot fail.
-    let _ = write!(text, "Attachment: {name}, {} bytes, SHA-256 {}", content.len(), Sha256::of(content));
+/// What file it is and what became of it; `digest` of one that is at hand.
+pub(super) fn file_words(file: &FileBody, digest: Option<Sha256>) -> String {
+    let shown = |text: Option<&str>| text.map(one_line).filter(|text| !text.is_empty()).map(Cow::into_owned);
+    let name = shown(file.name.as_deref()).unwrap_or_else(|| "(without a name)".to_owned());
+    match (&file.data, digest) {
+        (FileData::Inside(content) | FileData::Found(content), digest) => {
+            let digest = digest.unwrap_or_else(|| Sha256::of(content));
+            format!("Attachment: {name}, {} bytes, SHA-256 {digest}", content.len())
+        }
+        (FileData::Oversize { bytes, sha256 }, _) => format!(
+            "Attachment: {name}, {bytes} bytes, SHA-256 {sha256}, too large for this mail; \
+             whoever runs icechatd gets it by: icechatd attachment {sha256}"
+        ),
+        (FileData::Awaited | FileData::Missing, _) => {
+            let reference = shown(file.reference.as_deref()).map_or(String::new(), |by| format!(", file {by}"));
+            format!("Attachment: {name}{reference}, missing: no archive with it had come when this was taken in")
+        }
+    }
 }
 
 /// One fact a line, so that no value can look like another's.
-fn push_footer(item: &ChatItem, text: &mut String) {
+fn push_footer(item: &ChatItem, follows: Option<ItemId>, format: u32, text: &mut String) {
     text.push_str("-- \r\n");
     let sender = item.sender();
     push_fact("Room", item.room.name.as_deref(), text);
@@ -55,7 +114,23 @@ fn push_footer(item: &ChatItem, text: &mut String) {
     for participant in &item.participants {
         push_participant(participant, text);
     }
+    if format >= 2 {
+        push_details(item, follows, text);
+    }
     let _ = write!(text, "Time (UTC): {}\r\n", item.record.time);
+}
+
+/// What few items have. A field that the profile keeps cannot look like another fact.
+fn push_details(item: &ChatItem, follows: Option<ItemId>, text: &mut String) {
+    if let Some(details) = &item.record.details {
+        push_fact("Disclaimer", details.disclaimer.as_deref(), text);
+        push_fact("History", details.history.map(|_| "a message from before, shown again"), text);
+        for (label, value) in &details.extra {
+            push_fact(&format!("Field {}", one_line(label)), Some(value), text);
+        }
+        push_fact("Source", details.source.as_ref().map(|_| "source.xml, the record as the export has it"), text);
+    }
+    push_fact("Follows item", follows.map(|id| id.to_string()).as_deref(), text);
 }
 
 fn push_fact(label: &str, value: Option<&str>, text: &mut String) {

@@ -3,27 +3,46 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use jiff::civil::Date;
+
 use super::words::one_line;
-use crate::digest::Hasher;
-use crate::export::{ChatItem, Email, ImId, Participant, Person};
+use crate::digest::{Hasher, Sha256};
+use crate::export::{Email, ImId, Participant, Person, Room};
 
 /// The most characters of a person's name, where the room has none.
 const PERSON_CHARS: usize = 80;
 
 /// `ICE Chat: <room name> [<RoomID>]` on one line, neither of them cut.
-pub(super) fn subject(item: &ChatItem) -> String {
-    let mut line = String::from("ICE Chat: ");
-    let name = item.room.name.as_deref().map(one_line).unwrap_or_default();
-    if name.is_empty() {
-        push_people(&item.participants, &mut line);
-    } else {
-        line.push_str(&name);
+pub(super) fn subject(room: &Room, participants: &[Participant]) -> String {
+    let mut line = format!("ICE Chat: {}", name(room, participants));
+    push_id(room, &mut line);
+    line
+}
+
+/// The room's name, or else who is in it.
+pub(super) fn name(room: &Room, participants: &[Participant]) -> String {
+    let name = room.name.as_deref().map(one_line).unwrap_or_default();
+    if !name.is_empty() {
+        return name.into_owned();
     }
-    let id = item.room.id.as_deref().map(one_line).unwrap_or_default();
+    let mut line = String::new();
+    push_people(participants, &mut line);
+    line
+}
+
+/// As [`subject`], and the same for all items of the room.
+pub(super) fn topic(room: &Room) -> String {
+    let name = room.name.as_deref().map(one_line).unwrap_or_default();
+    let mut line = if name.is_empty() { "ICE Chat".to_owned() } else { format!("ICE Chat: {name}") };
+    push_id(room, &mut line);
+    line
+}
+
+fn push_id(room: &Room, line: &mut String) {
+    let id = room.id.as_deref().map(one_line).unwrap_or_default();
     if !id.is_empty() {
         let _ = write!(line, " [{id}]");
     }
-    line
 }
 
 fn push_people(participants: &[Participant], line: &mut String) {
@@ -39,7 +58,7 @@ fn push_people(participants: &[Participant], line: &mut String) {
 }
 
 /// The name, else the `ImId`, else the e-mail; even an `ImId` may be nothing but control characters.
-fn shown_name(person: &Person) -> Cow<'_, str> {
+pub(super) fn shown_name(person: &Person) -> Cow<'_, str> {
     let candidates =
         [person.name.as_deref(), person.im_id.as_ref().map(ImId::as_str), person.email.as_ref().map(Email::as_str)];
     candidates.into_iter().flatten().map(one_line).find(|line| !line.is_empty()).unwrap_or(Cow::Borrowed("(unnamed)"))
@@ -55,18 +74,17 @@ fn push_shown(text: &str, longest: usize, line: &mut String) {
     }
 }
 
-/// 32 hexadecimal digits, the same for all items of a room on a day in UTC, whatever export brings them. A room is known
-/// by its id, else by its name, else by who is in it.
-pub(super) fn day_id(item: &ChatItem) -> String {
+/// The same for all items of a room on a day, whatever export brings them. A room is known by its id, else by its name,
+/// else by who is in it.
+pub(super) fn day_digest(room: &Room, participants: &[Participant], day: Date) -> Sha256 {
     let mut hasher = Hasher::default();
-    match (&item.room.id, &item.room.name) {
+    match (&room.id, &room.name) {
         (Some(id), _) => push_fields("id", [&**id], &mut hasher),
         (None, Some(name)) => push_fields("name", [&**name], &mut hasher),
-        (None, None) => push_fields("people", identities(&item.participants), &mut hasher),
+        (None, None) => push_fields("people", identities(participants), &mut hasher),
     }
-    let day = item.record.day();
     hasher.field(day.to_string().as_bytes());
-    hasher.finish().to_string()[..32].to_owned()
+    hasher.finish()
 }
 
 fn push_fields<'a>(kind: &str, values: impl IntoIterator<Item = &'a str>, hasher: &mut Hasher) {

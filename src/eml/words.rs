@@ -14,6 +14,9 @@ pub(super) const FOLD: &str = "\r\n ";
 /// field name here, `X-ICE-Chat-Sender-ImId: `.
 const ENCODED_BYTES: usize = 30;
 
+/// Bytes of a character in UTF-8, at most.
+const LONGEST_CHARACTER: usize = 4;
+
 /// The longest word that stays as it is where no line break is possible: a digest in hexadecimal is read by people.
 const PLAIN_WORD: usize = 76;
 
@@ -50,6 +53,18 @@ fn is_plain_line(text: &str) -> bool {
 /// One line of text as the value of an unstructured field: encoded from the first word that needs it to the last, so
 /// that an id beside a foreign name stays readable.
 pub(super) fn unstructured(line: Cow<'_, str>) -> Cow<'_, str> {
+    below(line, ENCODED_BYTES)
+}
+
+/// As [`unstructured`], for a field whose name may be longer than any of ours, up to 52 bytes.
+pub(super) fn unstructured_in<'a>(name: &str, line: Cow<'a, str>) -> Cow<'a, str> {
+    // Of the 76 characters of a line: the name, a colon and a space, and what stands around an encoded word's text.
+    let characters = 76_usize.saturating_sub(name.len() + 2 + "=?utf-8?B??=".len());
+    below(line, (characters / 4 * 3).clamp(LONGEST_CHARACTER, ENCODED_BYTES))
+}
+
+/// `first` are the bytes that an encoded word right after the field's name may have.
+fn below(line: Cow<'_, str>, first: usize) -> Cow<'_, str> {
     let Some((start, end)) = span_to_encode(&line) else { return line };
     let (before, after) = (line[..start].trim_end(), line[end..].trim_start());
     let mut value = String::with_capacity(line.len() * 2 + 64);
@@ -57,7 +72,7 @@ pub(super) fn unstructured(line: Cow<'_, str>) -> Cow<'_, str> {
         value.push_str(before);
         value.push_str(FOLD);
     }
-    push_encoded(&line[start..end], &mut value);
+    push_encoded(&line[start..end], if before.is_empty() { first } else { ENCODED_BYTES }, &mut value);
     if !after.is_empty() {
         value.push_str(FOLD);
         value.push_str(after);
@@ -84,7 +99,7 @@ pub(super) fn push_phrase(name: &str, out: &mut String) {
         return;
     }
     if needs_encoding(name, QUOTED_NAME) {
-        push_encoded(name, out);
+        push_encoded(name, ENCODED_BYTES, out);
         out.push_str(FOLD);
         return;
     }
@@ -108,10 +123,11 @@ pub(super) fn looks_encoded(text: &str) -> bool {
 }
 
 /// Encoded words never split a character and each stands on a line of its own, for RFC 2047's shorter lines.
-fn push_encoded(text: &str, out: &mut String) {
-    let mut rest = text;
+fn push_encoded(text: &str, first: usize, out: &mut String) {
+    let (mut rest, mut longest) = (text, first);
     loop {
-        let (word, after) = rest.split_at(rest.floor_char_boundary(ENCODED_BYTES));
+        let (word, after) = rest.split_at(rest.floor_char_boundary(longest));
+        longest = ENCODED_BYTES;
         out.push_str("=?utf-8?B?");
         BASE64.encode_append(word.as_bytes(), out);
         out.push_str("?=");

@@ -2,16 +2,18 @@
 //!
 //! Knows no XML beyond elements, attributes and text, and no element's name.
 
+mod closing;
+
+use self::closing::RoomDraft;
 use super::base64::{Decoder, Failure};
-use super::draft::{Draft, Finished, Reason, settle_text};
+use super::draft::{Draft, Reason};
 use super::fault::Fault;
 use super::grammar::{Attribute, is_name};
 use super::layout::{Layout, NodeId, Opens, ROOT, RecordKind, Slot};
 use super::profile::Profile;
-use super::reader::{ReadLimits, Step, Summary};
+use super::reader::{ReadLimits, Step};
 use super::source::WINDOW;
-use super::tally::{ANOTHER_VALUE, Tally};
-use super::{Header, Room};
+use super::tally::Tally;
 
 /// Elements may be nested so deeply.
 const MAX_DEPTH: usize = 128;
@@ -68,8 +70,14 @@ pub(super) struct Assembly<'p> {
     record_offset: u64,
     /// Bytes of attachment data in the record, as they stand in the export.
     record_data: u64,
-    draft: Option<Draft>,
-    room: Room,
+    draft: Draft,
+    in_record: bool,
+    /// What the last element made.
+    step: Option<Step>,
+    room: RoomDraft,
+    /// Unbroken runs of history records so far, and whether the last record was one.
+    runs: u64,
+    in_run: bool,
     tally: Tally<'p>,
 }
 
@@ -86,9 +94,13 @@ impl<'p> Assembly<'p> {
             offset: 0,
             record_offset: 0,
             record_data: 0,
-            draft: None,
-            room: Room::default(),
-            tally: Tally::new(&profile.layout),
+            draft: Draft::new(),
+            in_record: false,
+            step: None,
+            room: RoomDraft::default(),
+            runs: 0,
+            in_run: false,
+            tally: Tally::new(profile),
         }
     }
 
@@ -112,6 +124,11 @@ impl<'p> Assembly<'p> {
         }
     }
 
+    /// Whether text that comes next is attachment data.
+    pub(super) fn takes_data(&self) -> bool {
+        self.frames.last().is_some_and(|frame| frame.collect == Collect::Data)
+    }
+
     /// A piece of base64 text longer than this is too long however much of it is white space.
     fn max_data_text(&self) -> u64 {
         self.limits.max_attachment.saturating_mul(2).saturating_add(WINDOW as u64)
@@ -127,7 +144,7 @@ impl<'p> Assembly<'p> {
     }
 
     /// An element begins at byte `offset`. A record that begins with it needs [`Self::record_line`] next.
-    pub(super) fn open(&mut self, name: &str, offset: u64) -> Result<Option<Step>, Fault> {
+    pub(super) fn open(&mut self, name: &str, offset: u64) -> Result<bool, Fault> {
         if self.frames.len() == MAX_DEPTH {
             return Err(Fault::Deep(MAX_DEPTH));
         }
@@ -139,14 +156,14 @@ impl<'p> Assembly<'p> {
         };
         let mut frame =
             Frame { place, collect: inherited, text: self.text.len(), trail: self.trail.len(), stray: false };
-        let mut step = None;
+        let mut made = false;
         match place {
-            Place::Known(node) => step = self.open_known(node, offset, &mut frame),
+            Place::Known(node) => made = self.open_known(node, offset, &mut frame),
             Place::Unknown => self.open_unknown(name),
             Place::Ignored => {}
         }
         self.frames.push(frame);
-        Ok(step)
+        Ok(made)
     }
 
     fn place(&self, name: &str) -> Result<Place, Fault> {
@@ -166,10 +183,10 @@ impl<'p> Assembly<'p> {
         if sound { Ok(place) } else { Err(Fault::Name) }
     }
 
-    fn open_known(&mut self, id: NodeId, offset: u64, frame: &mut Frame) -> Option<Step> {
+    fn open_known(&mut self, id: NodeId, offset: u64, frame: &mut Frame) -> bool {
         self.tally.found(id);
         let node = self.layout.node(id);
-        match node.slot {
+        match node.fills.map(|target| target.slot) {
             Some(Slot::Content) => frame.collect = Collect::Deep,
             Some(Slot::Data) => {
                 frame.collect = Collect::Data;
@@ -179,23 +196,28 @@ impl<'p> Assembly<'p> {
             None => {}
         }
         match node.opens {
-            Opens::Nothing => {}
+            Opens::Nothing | Opens::Recipients => {}
             Opens::Ignored => frame.place = Place::Ignored,
-            Opens::Record(RecordKind::Event) => {
-                self.tally.summary.other_events += 1;
+            Opens::Record(RecordKind::Ignored) => {
+                self.tally.record(RecordKind::Ignored);
                 frame.place = Place::Ignored;
             }
             Opens::Record(kind) => {
-                self.draft = Some(Draft::new(kind));
+                self.tally.record(kind);
+                self.draft.begin(kind);
+                self.in_record = true;
                 (self.record_offset, self.record_data) = (offset, 0);
             }
             Opens::Recipient => self.on_draft(Draft::begin_recipient),
             Opens::Conversation => {
-                self.room = Room::default();
-                return Some(Step::Begin);
+                self.room = RoomDraft::default();
+                self.in_run = false;
+                self.tally.conversation();
+                self.step = Some(Step::Begin);
+                return true;
             }
         }
-        None
+        false
     }
 
     fn open_unknown(&mut self, name: &str) {
@@ -205,7 +227,8 @@ impl<'p> Assembly<'p> {
         }
         self.trail.push('/');
         self.trail.push_str(name);
-        self.tally.unknown(&self.trail, "");
+        self.on_draft(|draft| draft.is_odd = true);
+        self.tally.unknown(&self.trail);
     }
 
     /// Whether what was opened last is a record.
@@ -214,14 +237,24 @@ impl<'p> Assembly<'p> {
         matches!(self.layout.node(*node).opens, Opens::Record(_))
     }
 
+    /// Whether a record is open.
+    pub(super) fn in_record(&self) -> bool {
+        self.in_record
+    }
+
+    /// Bytes that a record may have, attachment data not counted.
+    pub(super) fn max_record(&self) -> u64 {
+        self.limits.max_message
+    }
+
     /// Says on which line the record that was opened last begins.
     pub(super) fn record_line(&mut self, line: u64) {
         self.on_draft(|draft| draft.begins_on(line));
     }
 
     fn on_draft(&mut self, change: impl FnOnce(&mut Draft)) {
-        if let Some(draft) = &mut self.draft {
-            change(draft);
+        if self.in_record {
+            change(&mut self.draft);
         }
     }
 
@@ -236,11 +269,12 @@ impl<'p> Assembly<'p> {
         let node = *node;
         let known = self.layout.node(node).attributes.iter().find(|(name, _)| **name == *attribute.name);
         let Some((_, known)) = known else {
-            self.tally.unknown_at(node, &format!("/@{}", attribute.name));
+            self.on_draft(|draft| draft.is_odd = true);
+            self.tally.unknown_in(node, &format!("/@{}", attribute.name));
             return Ok(());
         };
         self.tally.found(known.path);
-        known.slot.map_or(Ok(()), |slot| self.fill(slot, attribute.value, known.path))
+        known.fills.map_or(Ok(()), |target| self.fill(target, attribute.value, known.path))
     }
 
     /// Text in the open element, from a piece of `bytes` bytes; `blank` if the whole piece is white space.
@@ -263,7 +297,8 @@ impl<'p> Assembly<'p> {
             Collect::Nothing => {
                 if let (Place::Known(node), false, false) = (frame.place, blank, frame.stray) {
                     frame.stray = true;
-                    self.tally.unknown_at(node, "/text()");
+                    self.on_draft(|draft| draft.is_odd = true);
+                    self.tally.unknown_in(node, "/text()");
                 }
             }
             Collect::Dropped => {}
@@ -285,110 +320,11 @@ impl<'p> Assembly<'p> {
         frame.collect = Collect::Dropped;
         self.text.truncate(frame.text);
         let Place::Known(node) = frame.place else { return Ok(()) };
-        let field = self.layout.node(node).slot.map_or("field", Slot::words);
-        match &mut self.draft {
-            Some(draft) => {
-                draft.fail(Reason::LongField(field));
-                Ok(())
-            }
-            None => Err(Fault::LongField { field, bytes: MAX_FIELD }),
+        let field = self.layout.node(node).fills.map_or("field", |target| target.slot.words());
+        if !self.in_record {
+            return Err(Fault::LongField { field, bytes: MAX_FIELD });
         }
-    }
-
-    /// The open element ends.
-    pub(super) fn close(&mut self) -> Result<Option<Step>, Fault> {
-        let Some(frame) = self.frames.pop() else { return Ok(None) };
-        match frame.place {
-            Place::Known(node) => self.close_known(node, &frame),
-            Place::Unknown => {
-                self.trail.truncate(frame.trail);
-                Ok(None)
-            }
-            Place::Ignored => Ok(None),
-        }
-    }
-
-    fn close_known(&mut self, id: NodeId, frame: &Frame) -> Result<Option<Step>, Fault> {
-        let node = self.layout.node(id);
-        if let (Collect::Own | Collect::Deep, Some(slot)) = (frame.collect, node.slot) {
-            let text = std::mem::take(&mut self.text);
-            let filled = self.fill(slot, &text[frame.text..], id);
-            self.text = text;
-            self.text.truncate(frame.text);
-            filled?;
-        }
-        if let (Collect::Data, Some(decoder)) = (frame.collect, self.decoder.take()) {
-            let limit = self.limits.max_attachment;
-            self.on_draft(|draft| draft.fill_data(decoder.finish(), limit));
-        }
-        match node.opens {
-            Opens::Recipient => self.close_recipient().map(|()| None),
-            Opens::Record(_) => Ok(self.close_record(id)),
-            Opens::Conversation => Ok(Some(Step::End(std::mem::take(&mut self.room)))),
-            Opens::Nothing | Opens::Ignored => Ok(None),
-        }
-    }
-
-    fn close_recipient(&mut self) -> Result<(), Fault> {
-        let recipients = self.draft.as_mut().map_or(0, Draft::end_recipient);
-        if recipients as u64 > self.limits.max_participants {
-            return Err(Fault::too_many("participants", self.limits.max_participants));
-        }
+        self.draft.fail(Reason::LongField(field));
         Ok(())
-    }
-
-    fn close_record(&mut self, id: NodeId) -> Option<Step> {
-        let bytes = self.offset - self.record_offset;
-        let too_long = self.record_bytes() > self.limits.max_message;
-        if self.text.capacity() > WINDOW {
-            self.text = String::new();
-        }
-        let mut draft = self.draft.take()?;
-        if too_long {
-            draft.fail(Reason::TooLong(self.limits.max_message));
-        }
-        self.tally.summary.unreadable_times += u64::from(draft.unreadable_time);
-        self.tally.summary.nameless_recipients += draft.nameless;
-        let Finished { record, complaint } = draft.finish();
-        if let Some(complaint) = complaint {
-            self.tally.unknown_at(id, &format!(" ({complaint})"));
-        }
-        record.map(|record| Step::Record { record, bytes })
-    }
-
-    fn fill(&mut self, slot: Slot, text: &str, path: usize) -> Result<(), Fault> {
-        match slot {
-            Slot::RoomId if settle_text(&mut self.room.id, text) => {}
-            Slot::RoomId => return Err(Fault::Ambiguous(slot.words())),
-            Slot::RoomName => {
-                if !settle_text(&mut self.room.name, text) {
-                    self.tally.unknown_at(path, ANOTHER_VALUE);
-                }
-            }
-            Slot::FirmCode => self.tally.firm_code(text, path),
-            Slot::Date => self.tally.date(text, path),
-            _ => self.on_draft(|draft| draft.fill(slot, text)),
-        }
-        Ok(())
-    }
-
-    /// The name of the innermost open element that the profile knows.
-    pub(super) fn innermost(&self) -> String {
-        let known = self.frames.iter().rev().find_map(|frame| match frame.place {
-            Place::Known(node) => Some(node),
-            Place::Unknown | Place::Ignored => None,
-        });
-        let path = &self.layout.paths()[known.unwrap_or(ROOT)];
-        path.rsplit('/').next().unwrap_or(path).to_owned()
-    }
-
-    /// What was found, once the export has been read to its end.
-    pub(super) fn finish(self) -> Summary {
-        self.tally.finish()
-    }
-
-    /// What the export says of itself so far.
-    pub(super) fn header(&self) -> &Header {
-        &self.tally.summary.header
     }
 }

@@ -1,85 +1,29 @@
 //! A record while it is being read: fields arrive in any order, and only at its end is it known what it is worth.
 
-use std::fmt;
+mod person;
+mod ranked;
+mod reason;
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use self::person::PersonDraft;
+pub(super) use self::ranked::{Ranked, Settled};
+pub(super) use self::reason::Reason;
 use super::base64::Failure;
-use super::layout::{Part, RecordKind, Slot};
-use super::{Body, Email, ImId, ItemKind, ItemRecord, Person, PresenceRecord, Record, RejectedRecord, time, trim};
-
-/// Why a record is rejected: an operator's words, never the record's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reason {
-    NoSender,
-    NoTime,
-    UnreadableTime,
-    NoContent,
-    NoData,
-    Twice(&'static str),
-    LongField(&'static str),
-    TooLong(u64),
-    DataTooLong(u64),
-    DataMalformed,
-    DataEncoding,
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoSender => f.write_str("no sender"),
-            Self::NoTime => f.write_str("no time"),
-            Self::UnreadableTime => f.write_str("the time is neither RFC 3339 with an offset nor Unix seconds"),
-            Self::NoContent => f.write_str("no content"),
-            Self::NoData => f.write_str("no data"),
-            Self::Twice(field) => write!(f, "the {field} is given twice with different values"),
-            Self::LongField(field) => write!(f, "the {field} is longer than {} bytes", super::assembly::MAX_FIELD),
-            Self::TooLong(limit) => write!(f, "longer than limits.max_message ({limit} bytes)"),
-            Self::DataTooLong(limit) => write!(f, "the data is longer than limits.max_attachment ({limit} bytes)"),
-            Self::DataMalformed => f.write_str("the data is not base64"),
-            Self::DataEncoding => f.write_str("the data is in another encoding than base64"),
-        }
-    }
-}
-
-/// A person while it is being read.
-#[derive(Debug, Default)]
-pub(super) struct PersonDraft {
-    im_id: Option<ImId>,
-    email: Option<Email>,
-    name: Option<Box<str>>,
-    first: Option<Box<str>>,
-    last: Option<Box<str>>,
-    company: Option<Box<str>>,
-}
-
-impl PersonDraft {
-    /// Takes a part; `false` where it is there with another value. What is empty counts as absent.
-    fn fill(&mut self, part: Part, text: &str) -> bool {
-        match part {
-            Part::ImId => ImId::new(text).is_none_or(|id| settle(&mut self.im_id, id)),
-            Part::Email => Email::new(text).is_none_or(|email| settle(&mut self.email, email)),
-            Part::Name => settle_text(&mut self.name, text),
-            Part::FirstName => settle_text(&mut self.first, text),
-            Part::LastName => settle_text(&mut self.last, text),
-            Part::Company => settle_text(&mut self.company, text),
-        }
-    }
-
-    fn finish(&mut self) -> Person {
-        let draft = std::mem::take(self);
-        let name = draft.name.or_else(|| match (draft.first, draft.last) {
-            (Some(first), Some(last)) => Some(format!("{first} {last}").into()),
-            (first, last) => first.or(last),
-        });
-        Person { im_id: draft.im_id, email: draft.email, name, company: draft.company }
-    }
-}
+use super::layout::{Layout, Part, RecordKind, Reference, Slot, Target};
+use super::profile::Profile;
+use super::times::Unreadable;
+use super::{
+    Body, Details, EventKind, EventRecord, FileBody, FileData, ItemKind, ItemRecord, Person, Record, RejectedRecord,
+    trim,
+};
 
 /// What became of a record.
 #[derive(Debug)]
 pub(super) struct Finished {
-    /// The record, unless it is an event that names nobody.
+    /// The record, unless it is an event that names nobody and says nothing.
     pub(super) record: Option<Record>,
     /// What is wrong with an event, which has no rejection of its own to be named in.
     pub(super) complaint: Option<String>,
@@ -90,41 +34,81 @@ pub(super) struct Finished {
 pub(super) struct Draft {
     kind: RecordKind,
     line: u64,
-    message_id: Option<Box<str>>,
-    time: Option<Timestamp>,
-    content: Option<Box<str>>,
-    file_name: Option<Box<str>>,
-    content_type: Option<Box<str>>,
-    data: Option<Vec<u8>>,
+    message_id: Ranked<Box<str>>,
+    time: Ranked<Result<Timestamp, Unreadable>>,
+    content: Ranked<Box<str>>,
+    file_name: Ranked<Box<str>>,
+    content_type: Ranked<Box<str>>,
+    file_id: Ranked<Box<str>>,
+    disclaimer: Ranked<Box<str>>,
+    /// By place in the layout's list.
+    extra: Vec<(usize, Ranked<Box<str>>)>,
+    data: Ranked<Vec<u8>>,
     person: PersonDraft,
     recipient: PersonDraft,
     recipients: Vec<Person>,
     reason: Option<Reason>,
+    has_unreadable_time: bool,
+    /// Whether it holds what the profile does not name.
+    pub(super) is_odd: bool,
     /// Recipients left out because nothing says who they are.
     pub(super) nameless: u64,
-    /// Whether a time was given that could not be read.
-    pub(super) unreadable_time: bool,
 }
 
 impl Draft {
-    /// An empty record.
-    pub(super) fn new(kind: RecordKind) -> Self {
+    /// No record yet.
+    pub(super) fn new() -> Self {
         Self {
-            kind,
+            kind: RecordKind::Ignored,
             line: 0,
-            message_id: None,
-            time: None,
-            content: None,
-            file_name: None,
-            content_type: None,
-            data: None,
+            message_id: Ranked::default(),
+            time: Ranked::default(),
+            content: Ranked::default(),
+            file_name: Ranked::default(),
+            content_type: Ranked::default(),
+            file_id: Ranked::default(),
+            disclaimer: Ranked::default(),
+            extra: Vec::new(),
+            data: Ranked::default(),
             person: PersonDraft::default(),
             recipient: PersonDraft::default(),
             recipients: Vec::new(),
             reason: None,
+            has_unreadable_time: false,
+            is_odd: false,
             nameless: 0,
-            unreadable_time: false,
         }
+    }
+
+    /// Begins an empty record, in place: a draft is large, and there is one for each record.
+    pub(super) fn begin(&mut self, kind: RecordKind) {
+        let fields = [
+            &mut self.message_id,
+            &mut self.content,
+            &mut self.file_name,
+            &mut self.content_type,
+            &mut self.file_id,
+            &mut self.disclaimer,
+        ];
+        fields.into_iter().for_each(Ranked::clear);
+        self.kind = kind;
+        self.line = 0;
+        self.time.clear();
+        self.extra.clear();
+        self.data.clear();
+        self.person.clear();
+        self.recipient.clear();
+        self.recipients.clear();
+        self.reason = None;
+        self.has_unreadable_time = false;
+        self.is_odd = false;
+        self.nameless = 0;
+    }
+
+    /// Lets go of what may be large and became nothing.
+    pub(super) fn end(&mut self) {
+        self.content.clear();
+        self.data.clear();
     }
 
     /// Says on which line it begins.
@@ -132,41 +116,72 @@ impl Draft {
         self.line = line;
     }
 
+    /// What the profile makes of it.
+    pub(super) fn kind(&self) -> RecordKind {
+        self.kind
+    }
+
     /// Notes why it is no good; the first reason stands.
     pub(super) fn fail(&mut self, reason: Reason) {
         self.reason.get_or_insert(reason);
     }
 
+    /// Whether it is a time that cannot be read that it has.
+    pub(super) fn has_unreadable_time(&self) -> bool {
+        self.has_unreadable_time || matches!(self.time.get(), Some(Err(_)))
+    }
+
     /// Takes the text of a field; for all but the content, what is empty after trimming counts as absent.
-    pub(super) fn fill(&mut self, slot: Slot, text: &str) {
+    pub(super) fn fill(&mut self, target: Target, text: &str, profile: &Profile) {
+        let Target { slot, rank } = target;
         let settled = match slot {
-            Slot::Content => settle(&mut self.content, text.into()),
-            Slot::MessageId => settle_text(&mut self.message_id, text),
-            Slot::FileName => settle_text(&mut self.file_name, text),
-            Slot::ContentType => settle_text(&mut self.content_type, text),
-            Slot::Person(part) => self.person.fill(part, text),
-            Slot::Recipient(part) => self.recipient.fill(part, text),
-            Slot::Time => return self.fill_time(text),
+            Slot::Content => self.fill_content(rank, text),
+            Slot::MessageId => self.message_id.settle_text(rank, text),
+            Slot::FileName => self.file_name.settle_text(rank, text),
+            Slot::ContentType => self.content_type.settle_text(rank, text),
+            Slot::FileId => self.file_id.settle_text(rank, text),
+            Slot::Disclaimer => self.disclaimer.settle_text(rank, text),
+            Slot::Extra(extra) => self.extra(extra).settle_text(rank, text),
+            Slot::Person(part) => self.person.fill(part, rank, text),
+            Slot::Recipient(part) => self.recipient.fill(part, rank, text),
+            Slot::Recipients(part, delimiter) => {
+                self.list(part, text, &profile.layout.delimiters()[delimiter]);
+                Settled::Yes
+            }
+            Slot::Time => self.fill_time(rank, text, profile),
             Slot::DataEncoding => return self.check_encoding(text),
-            Slot::Data | Slot::FirmCode | Slot::Date | Slot::RoomId | Slot::RoomName => true,
+            Slot::Data | Slot::FirmCode | Slot::Date | Slot::RoomId | Slot::RoomName | Slot::Total(_) => Settled::Yes,
         };
-        if !settled {
+        if settled == Settled::Twice && rank == 0 {
             self.fail(Reason::Twice(slot.words()));
         }
     }
 
-    fn fill_time(&mut self, text: &str) {
-        if trim(text).is_empty() {
-            return;
+    /// Where the content may stand in several places, an empty one counts only if all are: it is a message without text.
+    fn fill_content(&mut self, rank: u8, text: &str) -> Settled {
+        const LAST: u8 = 0x80;
+        let rank = if rank > 0 && trim(text).is_empty() { LAST | rank } else { rank };
+        if self.content.wants(rank) { self.content.settle(rank, text.into()) } else { Settled::Yes }
+    }
+
+    fn extra(&mut self, extra: usize) -> &mut Ranked<Box<str>> {
+        let place = self.extra.iter().position(|(other, _)| *other == extra).unwrap_or_else(|| {
+            self.extra.push((extra, Ranked::default()));
+            self.extra.len() - 1
+        });
+        &mut self.extra[place].1
+    }
+
+    fn fill_time(&mut self, rank: u8, text: &str, profile: &Profile) -> Settled {
+        if trim(text).is_empty() || !self.time.wants(rank) {
+            return Settled::Yes;
         }
-        match time::instant(text) {
-            Some(time) if settle(&mut self.time, time) => {}
-            Some(_) => self.fail(Reason::Twice(Slot::Time.words())),
-            None => {
-                self.unreadable_time = true;
-                self.fail(Reason::UnreadableTime);
-            }
+        let read = profile.times.read(text);
+        if let (Err(why), 0) = (read, rank) {
+            self.has_unreadable_time = true;
+            self.fail(Reason::UnreadableTime(why));
         }
+        self.time.settle(rank, read)
     }
 
     fn check_encoding(&mut self, text: &str) {
@@ -177,10 +192,10 @@ impl Draft {
     }
 
     /// Takes an attachment's decoded data, which may be at most `limit` bytes; empty data counts as absent.
-    pub(super) fn fill_data(&mut self, data: Result<Vec<u8>, Failure>, limit: u64) {
-        match data.map(|data| data.is_empty() || settle(&mut self.data, data)) {
-            Ok(true) => {}
-            Ok(false) => self.fail(Reason::Twice(Slot::Data.words())),
+    pub(super) fn fill_data(&mut self, rank: u8, data: Result<Vec<u8>, Failure>, limit: u64) {
+        match data.map(|data| if data.is_empty() { Settled::Yes } else { self.data.settle(rank, data) }) {
+            Ok(Settled::Twice) if rank == 0 => self.fail(Reason::Twice(Slot::Data.words())),
+            Ok(_) => {}
             Err(Failure::Malformed) => self.fail(Reason::DataMalformed),
             Err(Failure::TooLong) => self.fail(Reason::DataTooLong(limit)),
         }
@@ -188,76 +203,174 @@ impl Draft {
 
     /// Begins another recipient.
     pub(super) fn begin_recipient(&mut self) {
-        self.recipient = PersonDraft::default();
+        self.recipient.clear();
     }
 
-    /// Ends a recipient, and says how many there are; without an identity it counts as absent.
-    pub(super) fn end_recipient(&mut self) -> usize {
-        let person = self.recipient.finish();
+    /// Ends a recipient; without an identity it counts as absent.
+    pub(super) fn end_recipient(&mut self) {
+        let (person, twice) = self.recipient.finish();
+        if twice.is_some() {
+            self.fail(Reason::Twice(Slot::Recipient(Part::ImId).words()));
+        }
+        self.recipient(person);
+    }
+
+    fn recipient(&mut self, person: Person) {
         if person.has_identity() {
             self.recipients.push(person);
         } else {
             self.nameless += 1;
         }
-        self.recipients.len()
     }
 
-    /// What became of it.
-    pub(super) fn finish(mut self) -> Finished {
-        let person = self.person.finish();
-        match self.kind {
-            RecordKind::Item(kind) => Finished { record: Some(self.item(kind, person)), complaint: None },
-            RecordKind::Presence(presence) => self.presence(presence, person),
-            RecordKind::Event => Finished { record: None, complaint: None },
+    /// Takes a text that lists recipients; nothing between two delimiters is nobody.
+    fn list(&mut self, part: Part, text: &str, delimiter: &str) {
+        for one in text.split(delimiter).filter(|one| !trim(one).is_empty()) {
+            let mut person = PersonDraft::default();
+            person.fill(part, 0, one);
+            self.recipient(person.finish().0);
         }
     }
 
-    fn item(self, kind: ItemKind, sender: Person) -> Record {
-        let Self { line, message_id, recipients, reason, .. } = self;
-        let body = match kind {
-            ItemKind::Message => self.content.map(Body::Text).ok_or(Reason::NoContent),
-            ItemKind::Attachment => {
-                let (name, content_type) = (self.file_name, self.content_type);
-                self.data.map(|data| Body::File { name, content_type, data }).ok_or(Reason::NoData)
-            }
+    /// How many recipients it has so far.
+    pub(super) fn recipients(&self) -> usize {
+        self.recipients.len()
+    }
+
+    /// What became of it. `run` is the number of the unbroken run of history records that it belongs to; `source` gives it
+    /// as it stands in the export.
+    pub(super) fn finish(
+        &mut self,
+        layout: &Layout,
+        run: Option<u64>,
+        source: impl FnOnce() -> Option<Box<str>>,
+    ) -> Finished {
+        let (person, twice) = self.person.finish();
+        if let Some(part) = twice {
+            self.fail(Reason::Twice(Slot::Person(part).words()));
+        }
+        self.check_ranked();
+        let record = match self.kind {
+            RecordKind::Message | RecordKind::History => self.item(ItemKind::Message, person, layout, run, source),
+            RecordKind::Attachment(_) => self.item(ItemKind::Attachment, person, layout, run, source),
+            RecordKind::Event(kind) => return self.event(kind, person, layout, source),
+            RecordKind::Ignored => return Finished { record: None, complaint: None },
         };
-        let whole = match (reason, self.time, body) {
+        Finished { record: Some(record), complaint: None }
+    }
+
+    /// What only the end could tell of fields with several places.
+    fn check_ranked(&mut self) {
+        let fields = [
+            (self.message_id.is_twice(), Slot::MessageId),
+            (self.time.is_twice(), Slot::Time),
+            (self.content.is_twice(), Slot::Content),
+            (self.file_name.is_twice(), Slot::FileName),
+            (self.content_type.is_twice(), Slot::ContentType),
+            (self.file_id.is_twice(), Slot::FileId),
+            (self.disclaimer.is_twice(), Slot::Disclaimer),
+            (self.data.is_twice(), Slot::Data),
+            (self.extra.iter().any(|(_, extra)| extra.is_twice()), Slot::Extra(0)),
+        ];
+        if let Some((_, slot)) = fields.into_iter().find(|(twice, _)| *twice) {
+            self.fail(Reason::Twice(slot.words()));
+        }
+        if let Some(Err(why)) = self.time.get() {
+            self.fail(Reason::UnreadableTime(*why));
+        }
+    }
+
+    fn details(&mut self, layout: &Layout, history: Option<u64>, source: Option<Box<str>>) -> Option<Box<Details>> {
+        let mut extra = std::mem::take(&mut self.extra);
+        // As the profile has them, whatever the order in the record.
+        extra.sort_unstable_by_key(|(place, _)| *place);
+        let named = |(place, mut text): (usize, Ranked<Box<str>>)| {
+            text.take().map(|text| (Arc::clone(&layout.extras()[place]), text))
+        };
+        let details = Details {
+            history,
+            disclaimer: self.disclaimer.take(),
+            extra: extra.into_iter().filter_map(named).collect(),
+            source,
+        };
+        (details != Details::default()).then(|| Box::new(details))
+    }
+
+    fn body(&mut self) -> Result<Body, Reason> {
+        let RecordKind::Attachment(reference) = self.kind else {
+            return self.content.take().map(Body::Text).ok_or(Reason::NoContent);
+        };
+        let (name, content_type) = (self.file_name.take(), self.content_type.take());
+        if let Some(data) = self.data.take() {
+            return Ok(Body::File(FileBody { name, content_type, reference: None, data: FileData::Inside(data) }));
+        }
+        let known_by = match reference {
+            Reference::None => return Err(Reason::NoData),
+            Reference::FileId => self.file_id.take(),
+            Reference::FileName => self.file_id.take().or_else(|| name.clone()),
+        };
+        let reference = Some(known_by.ok_or(Reason::NoReference)?);
+        Ok(Body::File(FileBody { name, content_type, reference, data: FileData::Awaited }))
+    }
+
+    fn item(
+        &mut self,
+        kind: ItemKind,
+        sender: Person,
+        layout: &Layout,
+        run: Option<u64>,
+        source: impl FnOnce() -> Option<Box<str>>,
+    ) -> Record {
+        let body = self.body();
+        let (line, time) = (self.line, self.time.take().and_then(Result::ok));
+        let whole = match (self.reason, time, body) {
             (Some(reason), ..) => Err(reason),
             _ if !sender.has_identity() => Err(Reason::NoSender),
             (None, None, _) => Err(Reason::NoTime),
             (None, Some(time), body) => body.map(|body| (time, body)),
         };
         match whole {
-            Ok((time, body)) => Record::Item(ItemRecord { kind, line, message_id, sender, recipients, time, body }),
+            Ok((time, body)) => {
+                let source = if self.is_odd { source() } else { None };
+                let details = self.details(layout, run, source);
+                let (message_id, recipients) = (self.message_id.take(), std::mem::take(&mut self.recipients));
+                Record::Item(ItemRecord { kind, line, message_id, sender, recipients, time, body, details })
+            }
             Err(reason) => {
-                Record::Rejected(RejectedRecord { kind, line, reason: reason.to_string(), sender, recipients })
+                let (reason, recipients) = (reason.to_string(), std::mem::take(&mut self.recipients));
+                Record::Rejected(RejectedRecord { kind, line, reason, sender, recipients })
             }
         }
     }
 
-    fn presence(self, presence: super::Presence, person: Person) -> Finished {
-        let reason = self.reason.or_else(|| self.time.is_none().then_some(Reason::NoTime));
+    fn event(
+        &mut self,
+        kind: EventKind,
+        person: Person,
+        layout: &Layout,
+        source: impl FnOnce() -> Option<Box<str>>,
+    ) -> Finished {
+        let (line, text) = (self.line, self.content.take().filter(|text| !trim(text).is_empty()));
+        let said = matches!(kind, EventKind::Disclaimer | EventKind::System);
+        let no_time = self.time.get().is_none() && !said;
+        let reason = self.reason.or_else(|| no_time.then_some(Reason::NoTime));
         // A time given twice decides nothing: taking either would place someone in the room, or out of it, by guess.
-        let time = self.time.filter(|_| !matches!(reason, Some(Reason::Twice("time") | Reason::UnreadableTime)));
-        if !person.has_identity() {
+        let time = self.time.take().and_then(Result::ok);
+        let time = time.filter(|_| !matches!(reason, Some(Reason::Twice("time") | Reason::UnreadableTime(_))));
+        let invited = std::mem::take(&mut self.recipients);
+        let nobody = match kind {
+            EventKind::Entered | EventKind::Left => !person.has_identity(),
+            EventKind::Invited => invited.is_empty(),
+            EventKind::Disclaimer | EventKind::System => false,
+        };
+        if nobody && !(kind == EventKind::Invited && person.has_identity()) {
             return Finished { record: None, complaint: Some("names nobody".to_owned()) };
         }
-        let record = Record::Presence(PresenceRecord { presence, person, time });
-        Finished { record: Some(record), complaint: reason.map(|reason| reason.to_string()) }
+        let source = if self.is_odd { source() } else { None };
+        let (id, details) = (self.message_id.take(), self.details(layout, None, source));
+        let record = Record::Event(EventRecord { kind, line, id, person, invited, time, text, details });
+        let complaint =
+            if nobody { Some("names nobody invited".to_owned()) } else { reason.map(|reason| reason.to_string()) };
+        Finished { record: Some(record), complaint }
     }
-}
-
-/// Takes a value; `false` where another one is there.
-pub(super) fn settle<T: PartialEq>(slot: &mut Option<T>, value: T) -> bool {
-    if let Some(present) = slot {
-        return *present == value;
-    }
-    *slot = Some(value);
-    true
-}
-
-/// As [`settle`], for text that is trimmed, and absent where nothing is left.
-pub(super) fn settle_text<T: PartialEq + for<'a> From<&'a str>>(slot: &mut Option<T>, text: &str) -> bool {
-    let text = trim(text);
-    text.is_empty() || settle(slot, text.into())
 }

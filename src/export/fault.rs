@@ -151,14 +151,57 @@ pub enum Fault {
         /// The setting.
         key: &'static str,
     },
+    /// The profile holds exports with something that it does not name.
+    #[error(
+        "the export holds {path}, which the profile does not name and holds files for (times: {times}{}); name it in the \
+         profile, or ignore it there",
+        more(*others)
+    )]
+    Unknown {
+        /// The first, by name.
+        path: String,
+        /// How often it was found.
+        times: u64,
+        /// How many other paths there are.
+        others: usize,
+    },
+    /// A control total is another.
+    #[error("the control total of {what} is {told}, and the export holds {found}; ask the vendor for it again")]
+    Total {
+        /// Of what.
+        what: &'static str,
+        /// What the vendor says.
+        told: u64,
+        /// What there is.
+        found: u64,
+    },
+    /// A control total that the profile names is not there.
+    #[error("the control total of {0} is missing")]
+    NoTotal(&'static str),
+    /// A control total is no number.
+    #[error("the control total of {0} is no whole number")]
+    UnreadableTotal(&'static str),
+    /// A control total is there twice with different values.
+    #[error("the control total of {0} is given twice with different values")]
+    TotalTwice(&'static str),
     /// The second pass met a conversation that the first did not.
     #[error("this conversation is not the one that was surveyed")]
     Changed,
+}
+
+fn more(others: usize) -> String {
+    if others == 0 { String::new() } else { format!("; other such paths: {others}") }
 }
 
 impl Fault {
     /// More of something in one conversation than `limits.max_participants` allows.
     pub(super) fn too_many(what: &'static str, limit: u64) -> Self {
         Self::Limit { what, limit, key: "limits.max_participants" }
+    }
+
+    /// As [`Self::too_many`], where those of each day are counted anew.
+    pub(super) fn too_many_by_day(allowed: u64) -> Self {
+        let limit = allowed.saturating_mul(super::days::DAYS);
+        Self::too_many("participants, those of each day counted anew", limit)
     }
 }

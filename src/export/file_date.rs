@@ -21,10 +21,11 @@ impl FileDate {
 
     /// The first place in the name where the pattern fits, not within a longer number.
     pub(super) fn find(&self, name: &str) -> Option<Date> {
-        name.char_indices().find_map(|(at, _)| self.at(name, at))
+        name.char_indices().find_map(|(at, _)| self.at(name, at)).map(|(date, _)| date)
     }
 
-    fn at(&self, name: &str, at: usize) -> Option<Date> {
+    /// The day that stands at this place of the name, and how many bytes it takes.
+    pub(super) fn at(&self, name: &str, at: usize) -> Option<(Date, usize)> {
         let (found, length) = BrokenDownTime::parse_prefix(&self.0, name.get(at..)?).ok()?;
         let (text, after) = name.get(at..)?.split_at_checked(length)?;
         let continues = |left: Option<char>, right: Option<char>| {
@@ -37,7 +38,7 @@ impl FileDate {
         let date = found.to_date().ok()?;
         // Written as the pattern writes it: `2026111` is no day, although a lenient reader finds one in it.
         let is_exact = strtime::format(&self.0, date).is_ok_and(|written| written.eq_ignore_ascii_case(text));
-        (is_exact && YEARS.contains(&date.year())).then_some(date)
+        (is_exact && YEARS.contains(&date.year())).then_some((date, length))
     }
 }
 

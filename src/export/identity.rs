@@ -2,35 +2,82 @@
 //! same id in every export that carries it.
 
 use super::roster::key;
-use super::{Body, ChatItem, Person};
+use super::transcript::Transcript;
+use super::{Body, FileData, ItemKind, ItemRecord, Participant, Person, Room};
 use crate::digest::{Hasher, ItemId, Sha256};
 
 /// The item's id. `ordinal` tells otherwise equal items of one export apart; it counts from 0 and only where the export
 /// gives no message id.
 ///
 /// Fields, each with its length: kind, room id, message id, sender, time, content (of an attachment: file name, content
-/// type, data), and the ordinal where the message id is absent. What is absent counts as empty; none of these is empty
+/// type, data; or, of one that is in an archive, by what the export names it: whether the archive came must not change the
+/// id; of an event, whom it concerns beside its sender), and the ordinal where the message id is absent. What is absent counts as empty; none of these is empty
 /// when present. The sender is `imid:` and the `ImId` folded, or `mail:` and the e-mail folded; as the record gives it, so
 /// that what another export says elsewhere of the same person changes nothing. The time is RFC 3339 in UTC with as many
 /// fraction digits as it has.
-pub fn item_id(item: &ChatItem, ordinal: Option<u32>) -> ItemId {
-    let record = &item.record;
+pub fn item_id(record: &ItemRecord, room: &Room, ordinal: Option<u32>) -> ItemId {
     let mut hasher = Hasher::default();
     hasher.field(record.kind.as_str().as_bytes());
-    hasher.field(item.room.id.as_deref().unwrap_or_default().as_bytes());
+    hasher.field(room.id.as_deref().unwrap_or_default().as_bytes());
     hasher.field(record.message_id.as_deref().unwrap_or_default().as_bytes());
     hasher.field(sender(&record.sender).as_bytes());
     hasher.field(record.time.to_string().as_bytes());
     match &record.body {
         Body::Text(text) => hasher.field(text.as_bytes()),
-        Body::File { name, content_type, data } => {
-            hasher.field(name.as_deref().unwrap_or_default().as_bytes());
-            hasher.field(content_type.as_deref().unwrap_or_default().as_bytes());
-            hasher.field(data);
+        Body::File(file) => {
+            hasher.field(file.name.as_deref().unwrap_or_default().as_bytes());
+            hasher.field(file.content_type.as_deref().unwrap_or_default().as_bytes());
+            match (&file.reference, &file.data) {
+                (None, FileData::Inside(data)) => hasher.field(data),
+                (reference, _) => {
+                    hasher.field(b"reference");
+                    hasher.field(reference.as_deref().unwrap_or_default().as_bytes());
+                }
+            }
+        }
+    }
+    if matches!(record.kind, ItemKind::Event(_)) {
+        // An invitation says who with whom it invites.
+        for person in &record.recipients {
+            hasher.field(sender(person).as_bytes());
         }
     }
     if record.message_id.is_none() {
         hasher.field(&ordinal.unwrap_or_default().to_be_bytes());
+    }
+    hasher.finish().into()
+}
+
+/// The id of an attachment that came after the item which names it: over that item's own id, which says kind, room, sender,
+/// time, name and type, and the SHA-256 of its bytes.
+pub fn later_id(of: ItemId, sha256: Sha256) -> ItemId {
+    let mut hasher = Hasher::default();
+    hasher.field(b"attachment of");
+    hasher.field(&of.0);
+    hasher.field(&sha256.0);
+    hasher.finish().into()
+}
+
+/// What an export names in an archive, short enough to keep of each: two that are the same are so for certain only when
+/// the names are.
+pub fn reference_key(reference: &str) -> u64 {
+    let mut first = [0; 8];
+    first.copy_from_slice(&Sha256::of(reference.as_bytes()).0[..8]);
+    u64::from_be_bytes(first)
+}
+
+/// A transcript's id, by what it holds: the same lines in the same room are the same transcript in every export.
+///
+/// Fields, each with its length: `conversation`, room id, the time of the first line, the part, and the ids of its messages,
+/// attachments and events in document order.
+pub fn transcript_id(transcript: &Transcript, contents: impl IntoIterator<Item = ItemId>) -> ItemId {
+    let mut hasher = Hasher::default();
+    hasher.field(b"conversation");
+    hasher.field(transcript.room.id.as_deref().unwrap_or_default().as_bytes());
+    hasher.field(transcript.time.to_string().as_bytes());
+    hasher.field(&transcript.part.to_be_bytes());
+    for id in contents {
+        hasher.field(&id.0);
     }
     hasher.finish().into()
 }
@@ -43,8 +90,8 @@ fn sender(person: &Person) -> String {
 }
 
 /// A digest of whom the item concerns, roles and names aside: with it a duplicate that names others is noticed.
-pub fn participants_digest(item: &ChatItem) -> [u8; 16] {
-    let mut keys: Vec<_> = item.participants.iter().map(|participant| key(&participant.person)).collect();
+pub fn participants_digest(participants: &[Participant]) -> [u8; 16] {
+    let mut keys: Vec<_> = participants.iter().map(|participant| key(&participant.person)).collect();
     keys.sort_unstable();
     keys.dedup();
     let mut hasher = Hasher::default();
@@ -57,9 +104,9 @@ pub fn participants_digest(item: &ChatItem) -> [u8; 16] {
 
 /// A hash of room and message id: two items with the same key and different ids are one message that was changed. `None`
 /// where there is no message id.
-pub fn message_key(item: &ChatItem) -> Option<u64> {
-    let message_id = item.record.message_id.as_deref()?;
-    Some(message_hash(item.room.id.as_deref(), message_id))
+pub fn message_key(record: &ItemRecord, room: &Room) -> Option<u64> {
+    let message_id = record.message_id.as_deref()?;
+    Some(message_hash(room.id.as_deref(), message_id))
 }
 
 pub(super) fn message_hash(room: Option<&str>, message_id: &str) -> u64 {

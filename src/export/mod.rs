@@ -4,162 +4,130 @@
 //! reader that fills it, the rule that resolves it and the renderer that writes it.
 //!
 //! How it is filled, from the outside in: [`passes`] reads an export twice; [`roster`] knows who takes part in a
-//! conversation; [`reader`] makes records of XML, by `assembly` and `draft`, along the `layout` that a [`profile`] is
-//! compiled to; `source` measures and checks every byte before. [`identity`] says by what an item is known, [`lint`] how
-//! well a profile fits.
+//! conversation, `days` on which day; [`reader`] makes records of XML, by `assembly` and `draft`, along the `layout` that a
+//! [`profile`] is compiled to; `xml` knows what XML is, and `source` measures and checks every byte before. [`files`] says
+//! by their names which files go together, [`totals`] whether everything came. [`transcript`] is a conversation's day as
+//! one item. [`identity`] says by what an item is known, [`lint`] how well a profile fits, and [`infer`] proposes one.
 
 mod assembly;
 mod base64;
+pub mod carried;
+mod days;
 mod draft;
 pub mod fault;
 mod file_date;
+pub mod files;
 mod grammar;
 pub mod identity;
+pub mod infer;
 mod layout;
 pub mod lint;
 pub mod passes;
+mod person;
 pub mod profile;
 pub mod reader;
 pub mod roster;
+mod shape;
+mod sink;
 mod source;
 mod tally;
 #[cfg(test)]
 mod testing;
 pub mod time;
+mod times;
+pub mod totals;
+pub mod transcript;
+mod xml;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 
-/// Text that is trimmed, never empty, and compared without case; what it is folded to is worked out once.
-#[derive(Debug, Clone)]
-struct Folded {
-    text: Box<str>,
-    /// None where folding changes nothing.
-    folded: Option<Box<str>>,
-}
-
-impl Folded {
-    fn new(text: &str) -> Option<Self> {
-        let text = trim(text);
-        (!text.is_empty()).then(|| Self { text: text.into(), folded: fold_if_needed(text) })
-    }
-
-    fn folded(&self) -> &str {
-        self.folded.as_deref().unwrap_or(&self.text)
-    }
-}
-
-impl PartialEq for Folded {
-    fn eq(&self, other: &Self) -> bool {
-        self.folded() == other.folded()
-    }
-}
-
-impl Eq for Folded {}
-
-/// A person's login on ICE Chat: trimmed, never empty, compared without case (contract 6).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ImId(Folded);
-
-impl ImId {
-    /// The identifier in `text`, or `None` where nothing is left after trimming.
-    pub fn new(text: &str) -> Option<Self> {
-        Folded::new(text).map(Self)
-    }
-
-    /// As the export or the mapping wrote it, trimmed.
-    pub fn as_str(&self) -> &str {
-        &self.0.text
-    }
-
-    /// The form in which two identifiers are compared.
-    pub fn folded(&self) -> &str {
-        self.0.folded()
-    }
-
-    /// As [`ImId::folded`], to keep.
-    pub fn into_folded(self) -> Box<str> {
-        self.0.folded.unwrap_or(self.0.text)
-    }
-}
-
-/// An e-mail address as the export gives it: trimmed, never empty, not necessarily valid, compared without case.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Email(Folded);
-
-impl Email {
-    /// The address in `text`, or `None` where nothing is left after trimming.
-    pub fn new(text: &str) -> Option<Self> {
-        Folded::new(text).map(Self)
-    }
-
-    /// As the export wrote it, trimmed.
-    pub fn as_str(&self) -> &str {
-        &self.0.text
-    }
-
-    /// The form in which two addresses are compared.
-    pub fn folded(&self) -> &str {
-        self.0.folded()
-    }
-}
-
-/// White space as people leave it in cells and elements: Unicode's, the byte order mark and the zero-width space.
-pub fn trim(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'))
-}
-
-fn fold_if_needed(text: &str) -> Option<Box<str>> {
-    if text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase()) {
-        return None;
-    }
-    let folded = text.to_lowercase();
-    (folded != text).then(|| folded.into_boxed_str())
-}
-
-/// What an export says of a person at one place: in a presence event, as a sender or as a recipient.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Person {
-    /// The login on ICE Chat.
-    pub im_id: Option<ImId>,
-    /// The address beside it.
-    pub email: Option<Email>,
-    /// `First Last`, whichever of the two is given, or the vendor's one name field.
-    pub name: Option<Box<str>>,
-    /// The firm the person works for.
-    pub company: Option<Box<str>>,
-}
-
-impl Person {
-    /// Whether anything says who this is. A name alone does not.
-    pub fn has_identity(&self) -> bool {
-        self.im_id.is_some() || self.email.is_some()
-    }
-}
+pub use self::person::{Email, ImId, Person, trim};
+use crate::digest::Sha256;
 
 /// What an item holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Body {
     /// A message's text; empty for a message without text.
     Text(Box<str>),
-    /// An attachment that stands in the export itself.
-    File {
-        /// The name the sender's computer gave it, never a path here.
-        name: Option<Box<str>>,
-        /// The media type the export claims.
-        content_type: Option<Box<str>>,
-        /// The bytes, decoded.
-        data: Vec<u8>,
-    },
+    /// An attachment.
+    File(FileBody),
 }
 
-/// The two kinds of record that become items of their own (contract 5).
+/// A file that was sent into the room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileBody {
+    /// The name the sender's computer gave it, never a path here.
+    pub name: Option<Box<str>>,
+    /// The media type the export claims.
+    pub content_type: Option<Box<str>>,
+    /// By what a sibling archive knows it, where it does not stand in the export: a file id or a name.
+    pub reference: Option<Box<str>>,
+    /// Its bytes, or where they are.
+    pub data: FileData,
+}
+
+/// Where the bytes of an attachment are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FileData {
+    /// In the export; decoded here.
+    Inside(Vec<u8>),
+    /// In a sibling archive, which nobody has asked yet: what the reader says of every reference.
+    Awaited,
+    /// In a sibling archive; taken from it.
+    Found(Vec<u8>),
+    /// Too large for a mail (`eml.max_attachment`): they stay in the encrypted original.
+    Oversize {
+        /// How many.
+        bytes: u64,
+        /// Of them.
+        sha256: Sha256,
+    },
+    /// Named by the export, and no archive had them when the item was taken in.
+    Missing,
+}
+
+/// What happens in a room beside what is said. None of these becomes an item of its own unless that is asked for
+/// (`eml.events`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EventKind {
+    /// Someone came.
+    Entered,
+    /// Someone went.
+    Left,
+    /// Someone was asked to come.
+    Invited,
+    /// A firm's standing words.
+    Disclaimer,
+    /// Words of the system's own.
+    System,
+}
+
+impl EventKind {
+    /// All there are, in the order of reports.
+    pub const ALL: [Self; 5] = [Self::Entered, Self::Left, Self::Invited, Self::Disclaimer, Self::System];
+
+    /// The word that stands in profiles, in reports and in the item id.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Entered => "entered",
+            Self::Left => "left",
+            Self::Invited => "invited",
+            Self::Disclaimer => "disclaimer",
+            Self::System => "system",
+        }
+    }
+}
+
+/// The kinds of record that become items of their own (contract 5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ItemKind {
     /// A chat message.
     Message,
     /// A file sent into the room.
     Attachment,
+    /// Something that happened, where events are wanted as items.
+    Event(EventKind),
 }
 
 impl ItemKind {
@@ -168,8 +136,23 @@ impl ItemKind {
         match self {
             Self::Message => "message",
             Self::Attachment => "attachment",
+            Self::Event(kind) => kind.as_str(),
         }
     }
+}
+
+/// What few records have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Details {
+    /// A message from before, shown again to who came later: the number of the unbroken run of such records in the export,
+    /// from 0.
+    pub history: Option<u64>,
+    /// By what the record refers to a disclaimer.
+    pub disclaimer: Option<Box<str>>,
+    /// Further fields that the profile keeps: what each is called, and its text.
+    pub extra: Vec<(std::sync::Arc<str>, Box<str>)>,
+    /// The record as it stands in the export, where it holds what the profile does not name.
+    pub source: Option<Box<str>>,
 }
 
 /// A record that becomes an item: sender, time and content are there.
@@ -189,6 +172,8 @@ pub struct ItemRecord {
     pub time: Timestamp,
     /// What was sent.
     pub body: Body,
+    /// What most records do not have.
+    pub details: Option<Box<Details>>,
 }
 
 impl ItemRecord {
@@ -213,24 +198,25 @@ pub struct RejectedRecord {
     pub recipients: Vec<Person>,
 }
 
-/// Coming or going.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Presence {
-    /// The person is in the room from this time on.
-    Entered,
-    /// The person is not in the room from this time on.
-    Left,
-}
-
-/// One presence event.
+/// Something that happened in a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PresenceRecord {
-    /// Coming or going.
-    pub presence: Presence,
-    /// Who.
+pub struct EventRecord {
+    /// What.
+    pub kind: EventKind,
+    /// The line of the export on which the record begins, from 1.
+    pub line: u64,
+    /// The vendor's id, where it gives one; of a disclaimer, by what records refer to it.
+    pub id: Option<Box<str>>,
+    /// Who came, went or invited; nobody needs to be named in the others.
     pub person: Person,
+    /// Who was invited; each has an identity.
+    pub invited: Vec<Person>,
     /// When; an event without a readable time completes names and decides no presence.
     pub time: Option<Timestamp>,
+    /// The words of a disclaimer or of the system.
+    pub text: Option<Box<str>>,
+    /// What most records do not have.
+    pub details: Option<Box<Details>>,
 }
 
 /// What a conversation holds, in document order.
@@ -240,8 +226,8 @@ pub enum Record {
     Item(ItemRecord),
     /// Would be an item, but is not whole.
     Rejected(RejectedRecord),
-    /// Someone came or went.
-    Presence(PresenceRecord),
+    /// Something happened.
+    Event(EventRecord),
 }
 
 /// What a conversation says of itself, known for certain only at its end.
@@ -295,8 +281,46 @@ pub struct ChatItem {
 }
 
 impl ChatItem {
-    /// The completed sender.
+    /// The completed sender; of an event that names nobody, a person without identity.
     pub fn sender(&self) -> &Person {
         &self.participants[0].person
+    }
+}
+
+/// What becomes one EML.
+#[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "nearly every item is a message, and a box for each would cost")]
+pub enum Item {
+    /// A message, an attachment or an event.
+    Chat(ChatItem),
+    /// A conversation's day, or a part of it.
+    Transcript(Box<transcript::Transcript>),
+}
+
+impl Item {
+    /// When it was sent; of a transcript, its first line.
+    pub fn time(&self) -> Timestamp {
+        match self {
+            Self::Chat(item) => item.record.time,
+            Self::Transcript(transcript) => transcript.time,
+        }
+    }
+
+    /// The day of its time in UTC: what decides whose an `ImId` was (contract 6).
+    pub fn day(&self) -> Date {
+        time::utc_day(self.time())
+    }
+
+    /// Whom it concerns, the sender first.
+    pub fn participants(&self) -> &[Participant] {
+        match self {
+            Self::Chat(item) => &item.participants,
+            Self::Transcript(transcript) => &transcript.participants,
+        }
+    }
+
+    /// Those of whom something says who they are: an event may have a sender of whom nothing does.
+    pub fn people(&self) -> impl Iterator<Item = &std::sync::Arc<Person>> {
+        self.participants().iter().map(|participant| &participant.person).filter(|person| person.has_identity())
     }
 }

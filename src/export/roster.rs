@@ -3,12 +3,13 @@
 //! A [`Roster`] is noted record by record; closed, it is an [`Attendance`] that answers. People are told apart by their
 //! `ImId`; who has none, by the e-mail. An e-mail never finds an `ImId`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{ItemRecord, Participant, Person, Presence, Record, Role};
+use super::transcript::Stay;
+use super::{EventKind, ItemKind, ItemRecord, Participant, Person, Record, Role};
 
 /// A conversation while it is being read.
 #[derive(Debug, Default)]
@@ -16,6 +17,8 @@ pub struct Roster {
     index: Index,
     people: Vec<Noted>,
     events: Vec<Noticed>,
+    /// The first and the last time that anything has.
+    span: Option<(Timestamp, Timestamp)>,
 }
 
 /// More people, or more presence events, in one conversation than allowed.
@@ -25,6 +28,8 @@ pub enum RosterFull {
     People,
     /// Too many events.
     Events,
+    /// Too many people, those of each day counted anew.
+    Days,
 }
 
 /// Finds people.
@@ -60,6 +65,13 @@ struct Noted {
     entered: bool,
 }
 
+/// Coming or going.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Presence {
+    Entered,
+    Left,
+}
+
 /// One event with a readable time, in document order.
 #[derive(Debug, Clone, Copy)]
 struct Noticed {
@@ -74,15 +86,33 @@ impl Roster {
     /// # Errors
     /// Where people or events are more than `limit`.
     pub fn note(&mut self, record: &Record, limit: u64) -> Result<(), RosterFull> {
+        let time = match record {
+            Record::Item(item) => Some(item.time),
+            Record::Event(event) => event.time,
+            Record::Rejected(_) => None,
+        };
+        if let Some(time) = time {
+            let (first, last) = self.span.unwrap_or((time, time));
+            self.span = Some((first.min(time), last.max(time)));
+        }
         match record {
-            Record::Presence(event) => {
+            Record::Event(event) => {
+                let presence = match event.kind {
+                    EventKind::Entered => Presence::Entered,
+                    EventKind::Left => Presence::Left,
+                    // They name people, and decide nobody's presence.
+                    EventKind::Invited | EventKind::Disclaimer | EventKind::System => {
+                        self.person(&event.person, limit)?;
+                        return event.invited.iter().try_for_each(|invited| self.person(invited, limit).map(drop));
+                    }
+                };
                 let Some(who) = self.person(&event.person, limit)? else { return Ok(()) };
                 let Some(time) = event.time else { return Ok(()) };
                 if self.events.len() as u64 >= limit {
                     return Err(RosterFull::Events);
                 }
-                self.events.push(Noticed { time, who, presence: event.presence });
-                self.people[who as usize].entered |= event.presence == Presence::Entered;
+                self.events.push(Noticed { time, who, presence });
+                self.people[who as usize].entered |= presence == Presence::Entered;
                 Ok(())
             }
             Record::Item(item) => self.speech(&item.sender, &item.recipients, limit),
@@ -118,8 +148,21 @@ impl Roster {
         Ok(Some(number))
     }
 
+    /// The first and the last time that anything has.
+    pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        self.span
+    }
+
     /// Everything was noted.
     pub fn close(self) -> Attendance {
+        self.close_with(&[])
+    }
+
+    /// Everything was noted, and these were there before.
+    pub fn close_with(mut self, carried: &[Person]) -> Attendance {
+        // Whom an earlier export was allowed to name, this one is.
+        let there: HashSet<u32> =
+            carried.iter().filter_map(|person| self.person(person, u64::MAX).ok().flatten()).collect();
         let mut events = self.events;
         // Stable: among equal times document order remains, so the later one is applied later.
         events.sort_by_key(|event| event.time);
@@ -129,7 +172,9 @@ impl Roster {
         }
         let from_start =
             |noted: &Noted, first: Option<Presence>| first == Some(Presence::Left) || (noted.spoke && !noted.entered);
-        let start: Vec<bool> = self.people.iter().zip(first).map(|(noted, first)| from_start(noted, first)).collect();
+        let start = (0u32..).zip(&self.people).zip(first);
+        let start: Vec<bool> =
+            start.map(|((number, noted), first)| there.contains(&number) || from_start(noted, first)).collect();
         let mut now = start.clone();
         let changes = events.into_iter().map(|event| {
             let after = event.presence == Presence::Entered;
@@ -187,6 +232,50 @@ impl Attendance {
         }
     }
 
+    /// Who is there when all is over.
+    pub fn staying(&self) -> Vec<Arc<Person>> {
+        let mut present = self.start.clone();
+        for change in &self.changes {
+            present[change.who as usize] = change.after;
+        }
+        self.people.iter().zip(present).filter(|(_, present)| *present).map(|(person, _)| Arc::clone(person)).collect()
+    }
+
+    /// The number of a person, in order of first appearance.
+    pub(super) fn number(&self, person: &Person) -> Option<u32> {
+        self.index.find(person)
+    }
+
+    /// A person by number.
+    pub(super) fn person(&self, number: u32) -> &Arc<Person> {
+        &self.people[number as usize]
+    }
+
+    /// When each person was there on a day, by their number; only those who were. `first` is a time on that day.
+    pub(super) fn stays(&self, first: Timestamp, on_day: impl Fn(Timestamp) -> bool) -> BTreeMap<u32, Vec<Stay>> {
+        let mut stays: BTreeMap<u32, Vec<Stay>> = BTreeMap::new();
+        for change in self.changes.iter().filter(|change| on_day(change.time)) {
+            let there = Stay { from: None, to: None };
+            let mine = stays.entry(change.who).or_insert_with(|| if change.before { vec![there] } else { Vec::new() });
+            match (change.before, change.after) {
+                (false, true) => mine.push(Stay { from: Some(change.time), to: None }),
+                (true, false) => match mine.last_mut().filter(|stay| stay.to.is_none()) {
+                    Some(stay) => stay.to = Some(change.time),
+                    None => mine.push(Stay { from: None, to: Some(change.time) }),
+                },
+                _ => {}
+            }
+        }
+        let mut walk = self.walk();
+        walk.move_to(first);
+        let there = (0u32..).zip(&walk.present).filter(|(_, present)| **present);
+        for (number, _) in there {
+            stays.entry(number).or_insert_with(|| vec![Stay { from: None, to: None }]);
+        }
+        stays.retain(|_, stays| !stays.is_empty());
+        stays
+    }
+
     /// A walk through the conversation's time, for records in whatever order; neighbours in time cost next to nothing.
     pub fn walk(&self) -> Walk<'_> {
         Walk { attendance: self, present: self.start.clone(), applied: 0 }
@@ -237,26 +326,27 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// The item's participants: the sender, then the recipients it lists, or else everyone present. No two have both the
-    /// same `ImId` and the same e-mail.
+    /// The item's participants: the sender, then the recipients it lists, or else everyone present; of an event both. No
+    /// two have both the same `ImId` and the same e-mail.
     pub fn participants(&mut self, record: &ItemRecord) -> Vec<Participant> {
         let sender = Participant { role: Role::Sender, person: self.attendance.complete(&record.sender) };
         let mut all = vec![sender];
-        if record.recipients.is_empty() {
-            let present = self.present_at(record.time, &record.sender);
-            all.extend(present.map(|person| Participant { role: Role::Present, person: Arc::clone(person) }));
-            // The sender is left out, and the roster holds everyone else once.
-            return all;
-        }
         let complete = |person| Participant { role: Role::Recipient, person: self.attendance.complete(person) };
         all.extend(record.recipients.iter().map(complete));
-        drop_repeated(&mut all);
+        if record.recipients.is_empty() || matches!(record.kind, ItemKind::Event(_)) {
+            let present = self.present_at(record.time, &record.sender);
+            all.extend(present.map(|person| Participant { role: Role::Present, person: Arc::clone(person) }));
+        }
+        // Of those merely present, the sender is left out, and the roster holds everyone else once.
+        if !record.recipients.is_empty() {
+            drop_repeated(&mut all);
+        }
         all
     }
 }
 
 /// Keeps of participants with the same `ImId` and e-mail the first.
-fn drop_repeated(participants: &mut Vec<Participant>) {
+pub(super) fn drop_repeated(participants: &mut Vec<Participant>) {
     if participants.len() <= FEW {
         let mut index = 1;
         while index < participants.len() {

@@ -5,7 +5,13 @@
 //! of a long text, CDATA section or comment is checked and swallowed here. What comes out is the same however the input
 //! is cut into reads.
 
+mod kept;
+mod swallow;
+
 use std::io::{self, BufRead, Read};
+
+use self::kept::Keeper;
+pub(super) use self::kept::Kept;
 
 use super::fault::{ExportError, Fault, Position};
 use super::grammar::is_allowed;
@@ -46,6 +52,7 @@ pub(super) struct Source<R> {
     place: Position,
     counted: usize,
     piece: PieceState,
+    keeper: Keeper,
     error: Option<ExportError>,
 }
 
@@ -63,14 +70,16 @@ struct PieceState {
     run: u64,
     /// Bytes after which a text, section or comment is swallowed.
     keep: u64,
+    /// Whether its text is attachment data.
+    data: bool,
     swallowed: bool,
     /// Whether what was swallowed is white space only.
     blank: bool,
 }
 
 impl PieceState {
-    fn new(offset: u64, keep: u64) -> Self {
-        Self { offset, place: None, head: [0; 3], head_len: 0, run: 0, keep, swallowed: false, blank: true }
+    fn new(offset: u64, keep: u64, data: bool) -> Self {
+        Self { offset, place: None, head: [0; 3], head_len: 0, run: 0, keep, data, swallowed: false, blank: true }
     }
 }
 
@@ -87,7 +96,8 @@ impl<R: Read> Source<R> {
             base: 0,
             place: Position::START,
             counted: 0,
-            piece: PieceState::new(0, WINDOW as u64),
+            piece: PieceState::new(0, WINDOW as u64, false),
+            keeper: Keeper::default(),
             error: None,
         }
     }
@@ -114,9 +124,14 @@ impl<R: Read> Source<R> {
     }
 
     /// The next piece begins here. Of a text, section or comment longer than `keep` bytes (at least [`WINDOW`]), only a
-    /// beginning that is longer than that as well is passed on.
-    pub(super) fn begin_piece(&mut self, keep: u64) {
-        self.piece = PieceState::new(self.offset(), keep.max(WINDOW as u64));
+    /// beginning that is longer than that as well is passed on. `data` says whether text that comes is attachment data.
+    #[inline]
+    pub(super) fn begin_piece(&mut self, keep: u64, data: bool) {
+        let offset = self.offset();
+        if self.piece.data || self.keeper.is_busy() {
+            self.between_pieces(offset);
+        }
+        self.piece = PieceState::new(offset, keep.max(WINDOW as u64), data);
     }
 
     /// Bytes consumed since the beginning of the export.
@@ -222,6 +237,7 @@ impl<R: Read> Source<R> {
 
     /// Moves what is not consumed to the front and reads on.
     fn refill(&mut self) {
+        self.keep_consumed();
         self.count_to(self.at);
         self.base += self.at as u64;
         self.buffer.copy_within(self.at..self.filled, 0);
@@ -298,56 +314,6 @@ impl<R: Read> Source<R> {
     fn fail(&mut self, at: Position, fault: Fault) -> io::Error {
         self.error = Some(ExportError::Held { at, fault });
         failed()
-    }
-
-    /// Drops the rest of a long piece up to what ends it, so that the tokeniser sees a short one.
-    fn swallow(&mut self) -> io::Result<()> {
-        let (piece, mark) = (self.piece(), self.mark());
-        let mut run = self.piece.run;
-        let mut from = self.at;
-        loop {
-            for index in from..self.good {
-                let byte = self.buffer[index];
-                match (piece, byte) {
-                    (Piece::Text, b'<' | b'&') => {
-                        self.drop_to(index);
-                        return Ok(());
-                    }
-                    (Piece::Section | Piece::Comment, b'>') if run >= 2 => {
-                        // Of the two marks before it, those that were passed on already are not here any more.
-                        self.drop_to(index.saturating_sub(2).max(self.at));
-                        return Ok(());
-                    }
-                    (Piece::Text, b'>') if run >= 2 => return Err(self.fail_before(index, Fault::SectionEnd)),
-                    (Piece::Comment, _) if run >= 2 => return Err(self.fail_before(index, Fault::DoubleHyphen)),
-                    _ => {
-                        self.piece.blank &= byte.is_ascii_whitespace();
-                        run = if Some(byte) == mark { run + 1 } else { 0 };
-                    }
-                }
-            }
-            // Marks at the end stay: with what comes next they may be the end of the piece.
-            let kept = usize::try_from(run.min(2)).unwrap_or(2).min(self.good - self.at);
-            self.drop_to(self.good - kept);
-            if self.ended || self.flaw.is_some() || self.error.is_some() {
-                self.drop_to(self.good);
-                return Ok(());
-            }
-            self.refill();
-            from = self.at + kept;
-        }
-    }
-
-    /// The fault is in the two characters before `index`, which are ASCII and no line feeds.
-    fn fail_before(&mut self, index: usize, fault: Fault) -> io::Error {
-        let mut place = self.place.after(&self.buffer[self.counted..index]);
-        place.column -= 2;
-        self.fail(place, fault)
-    }
-
-    fn drop_to(&mut self, index: usize) {
-        self.piece.swallowed |= index > self.at;
-        self.at = index;
     }
 }
 

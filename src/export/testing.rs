@@ -30,8 +30,17 @@ impl Read for Cut<'_> {
 
 /// Everything a reader says: its steps, and how it ends.
 pub(super) fn read(xml: &[u8], limits: ReadLimits, size: usize) -> (Vec<Step>, Result<Summary, String>) {
-    let profile = icechat();
-    let mut reader = Reader::new(&profile, limits, Cut { bytes: xml, size });
+    read_by(&icechat(), xml, limits, size)
+}
+
+/// As [`read`], by another profile.
+pub(super) fn read_by(
+    profile: &Profile,
+    xml: &[u8],
+    limits: ReadLimits,
+    size: usize,
+) -> (Vec<Step>, Result<Summary, String>) {
+    let mut reader = Reader::new(profile, limits, Cut { bytes: xml, size });
     let mut steps = Vec::new();
     loop {
         match reader.step() {
@@ -50,6 +59,16 @@ pub(super) fn whole(xml: &str) -> (Vec<Step>, Summary) {
 /// The document around one conversation's inside.
 pub(super) fn conversation(inside: &str) -> String {
     format!("<IceChatExport><Conversation><RoomID>R</RoomID>{inside}</Conversation></IceChatExport>")
+}
+
+/// The records of an export that the profile reads whole.
+pub(super) fn records(profile: &Profile, xml: &str) -> (Vec<Record>, Summary) {
+    let (steps, end) = read_by(profile, xml.as_bytes(), LIMITS, usize::MAX);
+    let record = |step| match step {
+        Step::Record { record, .. } => Some(record),
+        Step::Begin | Step::End(_) => None,
+    };
+    (steps.into_iter().filter_map(record).collect(), end.unwrap())
 }
 
 /// The only record of a conversation with this inside.

@@ -36,7 +36,8 @@ fn date(year: &[u8], month: &[u8], day: &[u8]) -> Option<Date> {
     Date::new(i16::try_from(year).ok()?, i8::try_from(month).ok()?, i8::try_from(day).ok()?).ok()
 }
 
-fn rfc3339(text: &[u8]) -> Option<Timestamp> {
+/// As [`instant`], of RFC 3339 alone.
+pub(super) fn rfc3339(text: &[u8]) -> Option<Timestamp> {
     let (civil, rest) = text.split_at_checked(19)?;
     let [year @ .., b'-', m1, m2, b'-', d1, d2, b'T' | b't' | b' ', h1, h2, b':', n1, n2, b':', s1, s2] = civil else {
         return None;
@@ -65,13 +66,21 @@ fn offset(text: &[u8]) -> Option<Offset> {
     }
 }
 
-fn unix(text: &[u8]) -> Option<Timestamp> {
+/// As [`instant`], of Unix seconds alone.
+pub(super) fn unix(text: &[u8]) -> Option<Timestamp> {
     let (negative, digits) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
     let whole = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (nanosecond, rest) = fraction(&digits[whole..])?;
     let seconds = number(&digits[..whole])?;
     let (seconds, nanosecond) = if negative { (-seconds, -nanosecond) } else { (seconds, nanosecond) };
     rest.is_empty().then(|| Timestamp::new(seconds, nanosecond).ok()).flatten()
+}
+
+/// Unix milliseconds: an optional minus, digits.
+pub(super) fn unix_ms(text: &[u8]) -> Option<Timestamp> {
+    let (negative, digits) = text.strip_prefix(b"-").map_or((false, text), |rest| (true, rest));
+    let milliseconds = number(digits)?;
+    Timestamp::from_millisecond(if negative { -milliseconds } else { milliseconds }).ok()
 }
 
 /// Nanoseconds of an optional `.digits` at the beginning, and what follows it.

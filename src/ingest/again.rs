@@ -117,8 +117,7 @@ impl Pass<'_, '_> {
         if tools.is_dry() {
             return self.look(true);
         }
-        let surveyed =
-            original.survey(&row.name, tools.watch.survey).map_err(|error| IngestError::original(&row.name, &error))?;
+        let surveyed = original.survey_kept(tools, &row.name, &shape)?;
         // Before the first of them stands again: what they say of the importer is not so any more.
         tools.ledger.reopen_manifests(tools.run, manifests)?;
         self.begun = true;
@@ -215,7 +214,7 @@ struct Wanted {
 impl Wanted {
     /// Its EML, if it is what was placed.
     fn rendered(&self, shape: &Shape) -> Option<Eml> {
-        let (eml, digest) = render(&self.item.item, self.item.id, shape);
+        let (eml, digest) = render(&self.item, shape);
         let digest = digest.to_string();
         let item = (self.item.time, self.item.id);
         self.placements.iter().all(|again| (again.time, again.id) == item && again.eml == digest).then_some(eml)
@@ -227,7 +226,7 @@ fn wanted(tools: &Tools<'_>, batch: Vec<Numbered>) -> Result<Vec<Wanted>, Ingest
     for numbered in batch {
         let Numbered::Item(mut item) = numbered else { continue };
         number(tools, &mut item)?;
-        let placements = tools.scratch.again_at(item.ordinal)?;
+        let placements = tools.scratch.again_at(item.ordinal, item.time, item.id)?;
         if !placements.is_empty() {
             let mailboxes = placements.iter().map(|again| again.mailbox.clone()).collect();
             wanted.push(Wanted { item, placements, mailboxes });

@@ -6,6 +6,7 @@ use super::people::{keys_of, person_key};
 use super::recorded::{self, number};
 use super::stager::{Stager, render};
 use super::{IngestError, Tools};
+use crate::config::Grouping;
 use crate::digest::ItemId;
 use crate::export::Person;
 use crate::ledger::manifest::{Entry, Placed};
@@ -14,19 +15,22 @@ use crate::mailbox::Mailbox;
 use crate::resolve::{Outcome, Rules};
 use crate::stage::Placement;
 
-/// Fills the working tables with whom earlier exports named for the contested items, and which mailboxes have them.
-pub(super) fn learn_from_others(tools: &Tools<'_>, file: FileId) -> Result<(), IngestError> {
+/// Fills the working tables with whom earlier exports named for the contested items, all of them transcripts or all of them
+/// messages, and which mailboxes have them.
+pub(super) fn learn_from_others(tools: &Tools<'_>, file: FileId, what: Grouping) -> Result<(), IngestError> {
     for named in tools.scratch.named_by(file)? {
         learn_mailboxes(tools, named.file)?;
         if named.earlier {
-            learn_people(tools, &tools.ledger.file(named.file)?)?;
+            learn_people(tools, &tools.ledger.file(named.file)?, what)?;
         }
     }
     Ok(())
 }
 
-/// Which mailboxes an export's commits gave contested items to; and held ones, which no rule would tell.
+/// Which mailboxes an export's commits gave contested items to, by themselves or within a transcript; and held ones, which
+/// no rule would tell.
 pub(super) fn learn_mailboxes(tools: &Tools<'_>, file: FileId) -> Result<(), IngestError> {
+    let within = tools.scratch.find_contested_within(file)? > 0;
     for manifest in tools.ledger.recorded_manifests(Some(file))? {
         tools.scratch.round(|| {
             manifest.read(tools.ledger, |entry| {
@@ -39,6 +43,11 @@ pub(super) fn learn_mailboxes(tools: &Tools<'_>, file: FileId) -> Result<(), Ing
                 let id = ItemId::from_hex(&placed.item.id).ok_or_else(|| {
                     LedgerError::Damaged(format!("manifest {} has an item id that is none", manifest.finished.name))
                 })?;
+                if within {
+                    for mailbox in &placed.mailboxes {
+                        tools.scratch.give_within(placed.item.n, mailbox)?;
+                    }
+                }
                 if matches!(entry, Entry::Held(_)) || tools.scratch.is_contested(placed.item.time, id)? {
                     for mailbox in &placed.mailboxes {
                         tools.scratch.give(placed.item.time, id, mailbox)?;
@@ -51,12 +60,16 @@ pub(super) fn learn_mailboxes(tools: &Tools<'_>, file: FileId) -> Result<(), Ing
     Ok(())
 }
 
-/// Whom an earlier export named. Where retention removed its original, nobody: then its mailboxes alone decide.
-fn learn_people(tools: &Tools<'_>, row: &FileRow) -> Result<(), IngestError> {
+/// Whom an earlier export named: a message that is contested has people of its own, also where that export has it within a
+/// transcript; and a transcript that is contested is one there too. Where retention removed the original, nobody: then its
+/// mailboxes alone decide.
+fn learn_people(tools: &Tools<'_>, row: &FileRow, what: Grouping) -> Result<(), IngestError> {
     let (profile, shape) = recorded::recorded(tools, row)?;
-    let Some(original) = Original::kept(tools, row, &profile, &shape)? else { return Ok(()) };
-    let surveyed =
-        original.survey(&row.name, tools.watch.survey).map_err(|error| IngestError::original(&row.name, &error))?;
+    let Some(mut original) = Original::kept(tools, row, &profile, &shape)? else { return Ok(()) };
+    if what == Grouping::Message {
+        original.grouping.by_day = None;
+    }
+    let surveyed = original.survey_kept(tools, &row.name, &shape)?;
     let rules = recorded::load_rules(tools.ledger, &tools.ledger.rules_of(row.id)?)?;
     original.each_batch(tools, &surveyed, |mut batch| {
         tools.scratch.round(|| {
@@ -64,7 +77,7 @@ fn learn_people(tools: &Tools<'_>, row: &FileRow) -> Result<(), IngestError> {
                 let Numbered::Item(item) = numbered else { continue };
                 number(tools, item)?;
                 // What was skipped there named nobody.
-                if !shape.skips(item.item.record.time) && tools.scratch.is_contested(item.time, item.id)? {
+                if !shape.skips(item.item.time()) && tools.scratch.is_contested(item.time, item.id)? {
                     name_all(tools, item, &rules)?;
                 }
             }
@@ -73,14 +86,14 @@ fn learn_people(tools: &Tools<'_>, row: &FileRow) -> Result<(), IngestError> {
     })
 }
 
-fn name_all(tools: &Tools<'_>, item: &NumberedItem, rules: &Rules) -> Result<(), LedgerError> {
+pub(super) fn name_all(tools: &Tools<'_>, item: &NumberedItem, rules: &Rules) -> Result<(), LedgerError> {
     let mut key = String::new();
-    let day = item.item.record.day();
-    for participant in &item.item.participants {
-        person_key(&participant.person, &mut key);
+    let day = item.item.day();
+    for person in item.item.people() {
+        person_key(person, &mut key);
         tools.scratch.name(item.time, item.id, &key)?;
-        if matches!(rules.resolve(&participant.person, day), Outcome::Mailbox(_)) {
-            note_placed(tools, item, &participant.person)?;
+        if matches!(rules.resolve(person, day), Outcome::Mailbox(_)) {
+            note_placed(tools, item, person)?;
         }
     }
     Ok(())
@@ -108,7 +121,7 @@ impl Stager<'_> {
         let own = self.own_people(item, first)?;
         let (mut mailboxes, mut missing, mut has_place) = (Vec::new(), Vec::new(), false);
         for person in own {
-            let outcome = self.shaping.rules.resolve(&person, item.item.record.day());
+            let outcome = self.shaping.rules.resolve(&person, item.item.day());
             self.people.add(&person, &outcome, item.time);
             let Outcome::Mailbox(mailbox) = outcome else {
                 missing.push(person);
@@ -142,16 +155,34 @@ impl Stager<'_> {
         Ok(())
     }
 
+    /// Whether an item names somebody whom no earlier naming of it did, and whose mailbox does not have it.
+    pub(super) fn names_anybody_new(&self, item: &NumberedItem) -> Result<bool, IngestError> {
+        let scratch = self.tools.scratch;
+        let mut key = String::new();
+        for person in item.item.people() {
+            person_key(person, &mut key);
+            let placed = placed_key(person).map_or(Ok(false), |key| scratch.is_named(item.time, item.id, &key))?;
+            if placed || scratch.is_named(item.time, item.id, &key)? {
+                continue;
+            }
+            match self.shaping.rules.resolve(person, item.item.day()) {
+                Outcome::Mailbox(mailbox) if scratch.has(item.time, item.id, mailbox.as_str())? => {}
+                _ => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+
     fn own_people(&self, item: &NumberedItem, first: bool) -> Result<Vec<std::sync::Arc<Person>>, IngestError> {
         let mut own = Vec::new();
         let mut key = String::new();
-        for participant in &item.item.participants {
-            person_key(&participant.person, &mut key);
+        for person in item.item.people() {
+            person_key(person, &mut key);
             let scratch = self.tools.scratch;
-            let placed = placed_key(&participant.person);
+            let placed = placed_key(person);
             let placed = placed.map_or(Ok(false), |key| scratch.is_named(item.time, item.id, &key))?;
             if (scratch.name(item.time, item.id, &key)? && !placed) || first {
-                own.push(std::sync::Arc::clone(&participant.person));
+                own.push(std::sync::Arc::clone(person));
             }
         }
         Ok(own)
@@ -163,7 +194,7 @@ impl Stager<'_> {
             let released = self.release(file, item)?;
             return if released { self.write(&Entry::Copied(Placed::nowhere(item.known()))) } else { Ok(()) };
         }
-        let (eml, digest) = render(&item.item, item.id, self.shaping.shape);
+        let (eml, digest) = render(item, self.shaping.shape);
         self.stage_batch(&[Placement { name: &eml.name, bytes: &eml.bytes, mailboxes }])?;
         self.release(file, item)?;
         self.write(&Entry::Copied(Placed::new(item.known(), digest, mailboxes)))

@@ -66,6 +66,19 @@ pub enum IngestError {
         /// The books.
         items: Counts,
     },
+    /// The two passes over an export did not see the same records.
+    #[error(
+        "the first reading of {name} found {surveyed} messages, attachments and rejected records, the second {read}: nothing of \
+         it is committed; please report this"
+    )]
+    Miscounted {
+        /// The export.
+        name: String,
+        /// By the survey.
+        surveyed: u64,
+        /// In what was staged, held, known or skipped.
+        read: String,
+    },
     /// What the ledger keeps of an export's shape.
     #[error("the recorded shape of an export cannot be read or written")]
     Shape(#[source] serde_json::Error),
@@ -74,6 +87,9 @@ pub enum IngestError {
         "still growing at the site when the transfer deadline (limits.transfer_deadline) came: {0}; the next run takes them"
     )]
     Growing(String),
+    /// Where an attachment is to be written.
+    #[error("the attachment could not be written")]
+    Output(#[source] io::Error),
     /// Someone asked.
     #[error("stopped before the end; the next run goes on from here")]
     Stopped,

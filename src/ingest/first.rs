@@ -1,21 +1,29 @@
 //! The first staging of one export: surveyed, recorded, staged, committed.
 
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
+use super::attached::Attached;
+use super::days::{Parts, Seen};
+use super::listing::{self, Unrecorded};
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
 use super::people::Tally;
 use super::recorded::{self, number};
 use super::shape::Shape;
 use super::stager::{Shaping, Stager, Wanted, Why};
-use super::{IngestError, Tools, contested};
+use super::{IngestError, Tools, archives, carried, contested, doubtful, totals};
 use crate::books::{Books, Counts};
 use crate::cause::chain;
 use crate::decrypt::SurveyError;
-use crate::export::fault::ExportError;
+use crate::export::Item;
 use crate::export::profile::Profile;
 use crate::ledger::manifest::{Entry, Writer};
-use crate::ledger::{Arrival, Commit, FileReport, FileRow, Held, LedgerError, RuleSetId, Verdict};
+use crate::ledger::{AttachmentCounts, Commit, FileReport, FileRow, Held, LedgerError, RuleSetId, Verdict, Waiting};
 use crate::resolve::Rules;
 
 /// Everything by which one export is staged.
@@ -33,24 +41,45 @@ pub(super) struct Plan<'a> {
 #[derive(Debug)]
 pub(super) enum Taken {
     Staged(Box<FileReport>),
-    Held { reason: String },
+    /// An archive.
+    Read(Box<FileReport>),
+    Held {
+        reason: String,
+    },
+    /// An archive of its attachments may still come.
+    Waiting {
+        reason: String,
+    },
+}
+
+/// What is known of archives when an export is taken up.
+#[derive(Clone, Copy)]
+pub(super) struct Archives<'a> {
+    /// Those that a dry run read.
+    pub unrecorded: &'a [Unrecorded],
+    /// Whether this run brings no more of them.
+    pub all_came: bool,
 }
 
 /// Takes an export up under today's configuration. A fault of the export is no error: it is held and the others go on.
-pub(super) fn take(tools: &Tools<'_>, plan: &Plan<'_>) -> Result<Taken, IngestError> {
-    let original = open(tools, plan)?;
-    match original.survey(&plan.row.name, tools.watch.survey) {
+pub(super) fn take(tools: &Tools<'_>, plan: &Plan<'_>, archives: Archives<'_>) -> Result<Taken, IngestError> {
+    let mut original = open(tools, plan)?;
+    match carried::survey(tools, &original, &plan.row.name)? {
         Ok(surveyed) => {
-            if !tools.is_dry() {
-                let profile = tools.ledger.keep_shape("profile", plan.profile.text().as_bytes())?;
-                let shape = serde_json::to_string(plan.shape).map_err(IngestError::shape)?;
-                let signed_by = surveyed.proof.signed_by();
-                tools.ledger.begin_staging(plan.row, profile, &shape, signed_by, plan.rule_set)?;
+            original.carried = carried::asked(plan.profile, &surveyed.survey);
+            match totals::judge(tools, plan, archives, &surveyed)? {
+                totals::Verdict::Good => begin(tools, plan, archives, &original, surveyed),
+                totals::Verdict::Absent => match wait(tools, plan, archives, &surveyed)? {
+                    Some(reason) => Ok(Taken::Waiting { reason }),
+                    None => hold_until_told(tools, plan, "its control totals did not come".to_owned()),
+                },
+                // This run may still bring others.
+                totals::Verdict::Wrong(reason) if !archives.all_came => Ok(Taken::Waiting { reason }),
+                totals::Verdict::Wrong(reason) => hold_until_told(tools, plan, reason),
             }
-            stage(tools, plan, &original, &surveyed).map(|report| Taken::Staged(Box::new(report)))
         }
         Err(error) => {
-            let reason = reason(tools, &original, &error);
+            let reason = reason(tools, &original.file, &error);
             if !tools.is_dry() {
                 let local = matches!(&error, SurveyError::Decrypt(error) if error.is_local());
                 let held = Held { reason: reason.clone(), local, under: tools.circumstances };
@@ -59,6 +88,74 @@ pub(super) fn take(tools: &Tools<'_>, plan: &Plan<'_>) -> Result<Taken, IngestEr
             Ok(Taken::Held { reason })
         }
     }
+}
+
+/// Holds an export for its control totals. It is tried again in each run, for others may come.
+fn hold_until_told(tools: &Tools<'_>, plan: &Plan<'_>, reason: String) -> Result<Taken, IngestError> {
+    if !tools.is_dry() {
+        let held = Held { reason: reason.clone(), local: true, under: tools.circumstances };
+        tools.ledger.hold(plan.row, &held, tools.run)?;
+    }
+    Ok(Taken::Held { reason })
+}
+
+/// Stages an export, unless an archive of its attachments may still come.
+fn begin(
+    tools: &Tools<'_>,
+    plan: &Plan<'_>,
+    archives: Archives<'_>,
+    original: &Original<'_>,
+    mut surveyed: Surveyed,
+) -> Result<Taken, IngestError> {
+    let references = &surveyed.survey.references;
+    let chosen = listing::choose(tools, plan.row, references, archives.unrecorded)?;
+    if chosen.missing > 0
+        && let Some(reason) = wait(tools, plan, archives, &surveyed)?
+    {
+        return Ok(Taken::Waiting { reason });
+    }
+    let mut shape = plan.shape.clone();
+    shape.archives = chosen.archives.iter().map(ToString::to_string).collect();
+    shape.carried = carried::keep(tools, &surveyed.survey.presence.carried)?;
+    let plan = &Plan { shape: &shape, rules: Arc::clone(&plan.rules), ..*plan };
+    if !tools.is_dry() {
+        let profile = tools.ledger.keep_shape("profile", plan.profile.text().as_bytes())?;
+        let shape = serde_json::to_string(plan.shape).map_err(IngestError::shape)?;
+        let signed_by = surveyed.proof.signed_by();
+        tools.ledger.begin_staging(plan.row, profile, &shape, signed_by, plan.rule_set)?;
+    }
+    surveyed.attached = Attached::open(tools, &shape, references, archives.unrecorded)?;
+    stage(tools, plan, original, &surveyed).map(|report| Taken::Staged(Box::new(report)))
+}
+
+/// Why the export waits, if it does; that it does is recorded.
+fn wait(
+    tools: &Tools<'_>,
+    plan: &Plan<'_>,
+    archives: Archives<'_>,
+    surveyed: &Surveyed,
+) -> Result<Option<String>, IngestError> {
+    let now = (tools.clock)();
+    let came = if tools.is_dry() { now } else { tools.ledger.received(plan.row.id)? };
+    let until = archives::wait_until(tools, came);
+    if archives.all_came && until <= now {
+        return Ok(None);
+    }
+    if !tools.is_dry() {
+        let waiting = Waiting { until, archives: tools.ledger.archives()? };
+        let date = surveyed.survey.header.date.or_else(|| plan.profile.date_in_name(&plan.row.name));
+        tools.ledger.wait(plan.row.id, waiting, date)?;
+    }
+    Ok(Some(waits_until(plan.profile, until)))
+}
+
+pub(super) fn waits_until(profile: &Profile, until: Timestamp) -> String {
+    let what = if profile.sidecar().is_empty() {
+        "it names attachments that are in no archive so far; it waits for one"
+    } else {
+        "its control totals, or attachments that it names, did not come so far; it waits for them"
+    };
+    format!("{what} until {until} (attachments.wait)")
 }
 
 /// Finishes an export that an earlier run began, with exactly what that run recorded.
@@ -73,27 +170,28 @@ pub(super) fn finish(tools: &Tools<'_>, row: &FileRow) -> Result<Taken, IngestEr
     let Some(original) = Original::kept(tools, row, &profile, &shape)? else {
         return Err(IngestError::original_gone(&row.name));
     };
-    let surveyed =
-        original.survey(&row.name, tools.watch.survey).map_err(|error| IngestError::original(&row.name, &error))?;
+    let surveyed = original.survey_kept(tools, &row.name, &shape)?;
     stage(tools, &plan, &original, &surveyed).map(|report| Taken::Staged(Box::new(report)))
 }
 
 fn open<'a>(tools: &Tools<'a>, plan: &Plan<'a>) -> Result<Original<'a>, IngestError> {
     let file = match plan.spooled {
-        Some(path) => std::fs::File::open(path).map_err(|error| IngestError::open(path, error))?,
+        Some(path) => File::open(path).map_err(|error| IngestError::open(path, error))?,
         None => {
             tools.ledger.open_original(plan.row.sha256)?.ok_or_else(|| IngestError::original_gone(&plan.row.name))?
         }
     };
     let limits = plan.shape.limits.for_reading();
     let late = plan.shape.let_in.clone();
-    Ok(Original { file, opener: tools.opener(), profile: plan.profile, limits, late })
+    let (opener, grouping) = (tools.opener(), plan.shape.grouping());
+    Ok(Original { file, opener, profile: plan.profile, limits, grouping, late, carried: None })
 }
 
-fn reason(tools: &Tools<'_>, original: &Original<'_>, error: &SurveyError<ExportError>) -> String {
+/// Why a file is held, in words for an operator.
+pub(super) fn reason<E: Error + 'static>(tools: &Tools<'_>, file: &File, error: &SurveyError<E>) -> String {
     let retired = match error {
         // Both passes read at places of their own, so the file still stands at its beginning.
-        SurveyError::Decrypt(refusal) => tools.inputs.retired_key_of(&original.file, refusal),
+        SurveyError::Decrypt(refusal) => tools.inputs.retired_key_of(file, refusal),
         SurveyError::Content(_) => None,
     };
     retired.map_or_else(|| chain(error), |retired| chain(&retired))
@@ -115,19 +213,22 @@ fn stage(
     let records = surveyed.survey.counts.available();
     tools.watch.staging.begin(&plan.row.name, records);
     original.each_batch(tools, surveyed, |batch| {
-        let records = batch.len() as u64;
+        let records = batch.iter().map(Numbered::records).sum();
         let wanted = tools.scratch.round(|| sort_out(tools, &mut stager, batch))?;
+        stager.remember_followed(&wanted)?;
         tools.scratch.round(|| stager.place(&wanted))?;
         tools.watch.staging.advance(records);
         Ok(())
     })?;
+    stager.seen.check(&plan.row.name, records, &original.grouping)?;
+    doubtful::settle(tools, plan, original, surveyed, &mut stager)?;
     if tools.scratch.contest_this_pass()? > 0 {
-        contested::learn_from_others(tools, plan.row.id)?;
+        contested::learn_from_others(tools, plan.row.id, plan.shape.grouping)?;
         extend(tools, plan, original, surveyed, &mut stager)?;
     }
     tools.watch.staging.end();
     stager.people.flush(tools)?;
-    stager.books.items.available = records;
+    stager.books.items.available = stager.seen.items();
     if !stager.books.items.balance() {
         return Err(IngestError::Unbalanced { name: plan.row.name.clone(), items: stager.books.items });
     }
@@ -141,14 +242,16 @@ fn stager<'a>(tools: &'a Tools<'a>, plan: &'a Plan<'a>, surveyed: &'a Surveyed) 
         Some(Writer::begin(tools.ledger.manifests(), &plan.row.name, plan.row.sha256)?)
     };
     let (books, people) = (Books::default(), Tally::default());
+    let (seen, parts) = (Seen::default(), Parts::default());
     let shaping = Shaping { shape: plan.shape, rules: &plan.rules, before: None };
-    Ok(Stager { tools, surveyed, shaping, manifest, books, people })
+    Ok(Stager { tools, surveyed, shaping, manifest, books, people, seen, parts })
 }
 
 /// Which records of a batch are new; the others are counted and put in the manifest.
 fn sort_out(tools: &Tools<'_>, stager: &mut Stager<'_>, batch: Vec<Numbered>) -> Result<Vec<Wanted>, IngestError> {
     let mut wanted = Vec::with_capacity(batch.len());
     for numbered in batch {
+        stager.seen.note(&numbered);
         match numbered {
             Numbered::Rejected { ordinal, record } => {
                 stager.books.items.rejected += 1;
@@ -170,23 +273,24 @@ fn sort_out(tools: &Tools<'_>, stager: &mut Stager<'_>, batch: Vec<Numbered>) ->
 pub(super) fn admit(
     tools: &Tools<'_>,
     stager: &mut Stager<'_>,
-    item: Box<NumberedItem>,
+    mut item: Box<NumberedItem>,
 ) -> Result<Option<Box<NumberedItem>>, IngestError> {
-    if stager.shaping.shape.skips(item.item.record.time) {
+    if stager.shaping.shape.skips(item.taken_at()) {
         stager.books.items.skipped += 1;
         stager.write(&Entry::Skipped(item.known()))?;
         return Ok(None);
     }
-    let arrival = Arrival {
-        time: item.time,
-        id: item.id,
-        ordinal: item.ordinal,
-        participants: item.participants,
-        message_key: item.message_key,
+    for found in &item.attachments {
+        tools.scratch.note_attachment(found)?;
+    }
+    let verdict = match &item.item {
+        Item::Chat(_) => tools.scratch.admit(&item.arrival())?,
+        Item::Transcript(_) => tools.scratch.admit_transcript(&item.arrival(), &item.within)?,
     };
-    match tools.scratch.admit(&arrival)? {
+    stager.follow(&mut item, verdict)?;
+    match verdict {
         Verdict::New { changed } => {
-            stager.books.changed += u64::from(changed);
+            stager.books.changed += changed;
             Ok(Some(item))
         }
         Verdict::Duplicate { .. } => {
@@ -194,6 +298,7 @@ pub(super) fn admit(
             stager.write(&Entry::Duplicate(item.known()))?;
             Ok(None)
         }
+        Verdict::Doubtful => Ok(None),
     }
 }
 
@@ -210,9 +315,7 @@ pub(super) fn extend(
             for numbered in batch {
                 let Numbered::Item(mut item) = numbered else { continue };
                 number(tools, &mut item)?;
-                if !stager.shaping.shape.skips(item.item.record.time)
-                    && tools.scratch.is_contested(item.time, item.id)?
-                {
+                if !stager.shaping.shape.skips(item.taken_at()) && tools.scratch.is_contested(item.time, item.id)? {
                     stager.extend(plan.row.id, &item)?;
                 }
             }
@@ -230,6 +333,7 @@ fn commit(
     let header = &surveyed.survey.header;
     let date = header.date.or_else(|| plan.profile.date_in_name(&plan.row.name));
     let unknown = recorded::unknown_json(&surveyed.survey.unknown);
+    let events = recorded::events(&surveyed.survey.counts);
     let report = FileReport {
         name: plan.row.name.clone(),
         sha256: plan.row.sha256,
@@ -243,8 +347,10 @@ fn commit(
         signed_by: plan.row.signed_by.clone().or_else(|| surveyed.proof.signed_by().map(str::to_owned)),
         books: stager.books,
         unknown: unknown.clone(),
+        events: events.clone(),
         unresolved: tools.scratch.unresolved()?,
         rejected: tools.scratch.rejected(&plan.row.name)?,
+        attachments: tools.scratch.attachment_counts()?,
         supersedes: Vec::new(),
     };
     if let Some(manifest) = stager.manifest {
@@ -257,8 +363,10 @@ fn commit(
             rule_set: plan.rule_set,
             books: stager.books,
             unknown,
+            events,
             date,
             export_firm: report.export_firm.clone(),
+            staying: carried::staying(&surveyed.survey.presence)?,
             manifest: manifest.finish(&format!("{}-0", plan.row.sha256))?,
         };
         tools.ledger.commit(tools.scratch, &commit, (tools.clock)())?;
@@ -280,8 +388,10 @@ pub(super) fn held_report(row: &FileRow, reason: &str) -> FileReport {
         signed_by: None,
         books: Books { items: Counts::default(), ..Books::default() },
         unknown: "[]".to_owned(),
+        events: BTreeMap::new(),
         unresolved: "[]".to_owned(),
         rejected: Vec::new(),
+        attachments: AttachmentCounts::default(),
         supersedes: Vec::new(),
     }
 }

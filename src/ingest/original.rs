@@ -6,30 +6,32 @@ use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
+use jiff::Timestamp;
+
+use super::attached::Attached;
+use super::batches::{Batches, Ended, Turning};
+use super::recorded;
 use super::shape::Shape;
-use super::{IngestError, Tools};
+use super::{IngestError, Tools, carried};
 use crate::decrypt::{self, Authenticated, Caps, Opener, SurveyError};
-use crate::digest::ItemId;
+use crate::digest::{ItemId, Sha256};
 use crate::download::Progress;
+use crate::export::carried::{Before, Carried};
 use crate::export::fault::ExportError;
-use crate::export::identity::{item_id, message_key, participants_digest};
-use crate::export::passes::{self, Hold, ItemsError, Step, Survey};
+use crate::export::passes::{self, Grouping, Hold, ItemsError, Survey, Turn};
 use crate::export::profile::Profile;
 use crate::export::reader::ReadLimits;
-use crate::export::{Body, ChatItem, RejectedRecord};
-use crate::ledger::FileRow;
+use crate::export::{Item, RejectedRecord};
 use crate::ledger::manifest::digest_of;
-
-/// A batch ends at so many records: one `syncfs` each, and a bound on memory.
-const BATCH_RECORDS: usize = 2048;
-/// A batch ends at so many bytes of content.
-const BATCH_BYTES: usize = 4 << 20;
+use crate::ledger::{Arrival, AttachmentRow, FileRow};
 
 /// What the second pass needs of the first.
 #[derive(Debug)]
 pub(super) struct Surveyed {
     pub survey: Survey,
     pub proof: Authenticated,
+    /// The archives that the export's shape names.
+    pub attached: Attached,
 }
 
 /// One record of the second pass.
@@ -50,7 +52,65 @@ pub(super) struct NumberedItem {
     pub id: ItemId,
     pub participants: [u8; 16],
     pub message_key: Option<u64>,
-    pub item: ChatItem,
+    pub item: Item,
+    /// Of a transcript, the messages and attachments within it, in its order; their ids are final when its own is.
+    pub within: Vec<Arrival>,
+    /// The item that this one continues or belongs to.
+    pub follows: Option<ItemId>,
+    /// What became of the attachments in it.
+    pub attachments: Vec<AttachmentRow>,
+    /// Of an attachment that came after the item which names it.
+    pub later: Option<Later>,
+}
+
+/// What an attachment that came later has beside what other items have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Later {
+    /// Which of the archives that came later it is from, from 0.
+    pub turn: usize,
+    /// The place of the record that names it.
+    pub of: u64,
+    /// The time of the item that it follows.
+    pub since: Timestamp,
+    /// Of its bytes.
+    pub sha256: Sha256,
+}
+
+impl Numbered {
+    /// How many of the export's records it is.
+    pub(super) fn records(&self) -> u64 {
+        match self {
+            Self::Item(item) => item.ordinals().count() as u64,
+            Self::Rejected { .. } => 1,
+        }
+    }
+}
+
+impl NumberedItem {
+    /// When it was said, as far as that decides whether it is taken in: an attachment that came later is, as is what it
+    /// follows.
+    pub(super) fn taken_at(&self) -> Timestamp {
+        self.later.map_or_else(|| self.item.time(), |later| later.since)
+    }
+
+    /// What the ledger is asked about.
+    pub(super) fn arrival(&self) -> Arrival {
+        let Self { time, id, ordinal, participants, message_key, .. } = *self;
+        Arrival { time, id, ordinal, participants, message_key }
+    }
+
+    /// The id of the record at this place of the export, if it is this item or stands within it.
+    pub(super) fn id_of(&self, ordinal: u64) -> Option<ItemId> {
+        let within = self.within.iter().find(|message| message.ordinal == ordinal).map(|message| message.id);
+        within.or((matches!(self.item, Item::Chat(_)) && self.ordinal == ordinal).then_some(self.id))
+    }
+
+    /// The places in the export of the records that it is made of: none of an attachment that came later, whose record is
+    /// the item's that names it.
+    pub(super) fn ordinals(&self) -> impl Iterator<Item = u64> {
+        let own = (matches!(self.item, Item::Chat(_)) && self.later.is_none()).then_some(self.ordinal);
+        own.into_iter().chain(self.within.iter().map(|message| message.ordinal))
+    }
 }
 
 /// An original and how to read it.
@@ -59,8 +119,11 @@ pub(super) struct Original<'a> {
     pub opener: Opener<'a>,
     pub profile: &'a Profile,
     pub limits: ReadLimits,
+    pub grouping: Grouping,
     /// Records that were rejected at first, by the replay that let them in: [`Shape::let_in`].
     pub late: Vec<BTreeSet<u64>>,
+    /// Who was in its rooms before, where its profile carries presence on: what was answered when it was taken in.
+    pub carried: Option<Carried>,
 }
 
 impl<'a> Original<'a> {
@@ -81,18 +144,55 @@ impl<'a> Original<'a> {
         let caps = Caps { max_plaintext: u64::MAX, max_ratio: u64::MAX };
         let opener = Opener { keys: &tools.inputs.archive_keys, signers: None, caps };
         let (limits, late) = (shape.limits.for_reading(), shape.let_in.clone());
-        Ok(Some(Self { file, opener, profile, limits, late }))
+        let grouping = shape.grouping();
+        let carried = carried::recorded(tools, row, profile, shape)?;
+        Ok(Some(Self { file, opener, profile, limits, grouping, late, carried }))
+    }
+
+    /// The same, read as single messages, however its own export groups them.
+    pub(super) fn as_messages(&self) -> io::Result<Self> {
+        let grouping = Grouping { by_day: None, ..self.grouping.clone() };
+        let Self { profile, limits, .. } = *self;
+        Ok(Self {
+            file: self.file.try_clone()?,
+            opener: self.opener,
+            profile,
+            limits,
+            grouping,
+            late: self.late.clone(),
+            carried: self.carried.clone(),
+        })
     }
 
     /// Pass 1: to the end, for the proof.
     pub(super) fn survey(&self, name: &str, progress: &dyn Progress) -> Result<Surveyed, SurveyError<ExportError>> {
+        self.survey_after(self.carried.as_ref().map_or(Before::Nobody, Before::Recorded), name, progress)
+    }
+
+    /// Pass 1 of an export in whose rooms people may be already.
+    pub(super) fn survey_after(
+        &self,
+        before: Before<'_>,
+        name: &str,
+        progress: &dyn Progress,
+    ) -> Result<Surveyed, SurveyError<ExportError>> {
         progress.begin(name, 0);
         let surveyed = decrypt::survey(&self.file, &self.opener, |plaintext| {
-            passes::survey(self.profile, self.limits, Hold::default(), Counted { inner: plaintext, progress })
+            let plaintext = Counted { inner: plaintext, progress };
+            let (profile, limits, grouping) = (self.profile, self.limits, &self.grouping);
+            passes::survey_after(before, profile, limits, Hold::default(), grouping, &self.late, plaintext)
         });
         progress.end();
         let (survey, proof) = surveyed?;
-        Ok(Surveyed { survey, proof })
+        Ok(Surveyed { survey, proof, attached: Attached::default() })
+    }
+
+    /// The same of an export that was committed, with the archives that its shape names.
+    pub(super) fn survey_kept(&self, tools: &Tools<'_>, name: &str, shape: &Shape) -> Result<Surveyed, IngestError> {
+        let mut surveyed =
+            self.survey(name, tools.watch.survey).map_err(|error| IngestError::original(name, &error))?;
+        surveyed.attached = Attached::open(tools, shape, &surveyed.survey.references, &[])?;
+        Ok(surveyed)
     }
 
     /// Pass 2: decrypting and parsing on threads of their own, `work` here, batch by batch, in document order. Records
@@ -104,18 +204,51 @@ impl<'a> Original<'a> {
         mut work: impl FnMut(Vec<Numbered>) -> Result<(), IngestError>,
     ) -> Result<(), IngestError> {
         tools.scratch.begin_pass()?;
-        (0..=self.late.len()).try_for_each(|turn| self.each_batch_of(turn, tools, surveyed, &mut work))
+        (0..=self.late.len())
+            .try_for_each(|turn| self.each_batch_of(Turning::Records(turn), tools, surveyed, &mut work))?;
+        self.each_turn_later(tools, surveyed, &mut work)
+    }
+
+    /// As [`Original::each_batch`], of attachments alone that came after the items which name them.
+    pub(super) fn each_later(
+        &self,
+        tools: &Tools<'_>,
+        surveyed: &Surveyed,
+        mut work: impl FnMut(Vec<Numbered>) -> Result<(), IngestError>,
+    ) -> Result<(), IngestError> {
+        tools.scratch.begin_pass()?;
+        self.each_turn_later(tools, surveyed, &mut work)
+    }
+
+    fn each_turn_later(
+        &self,
+        tools: &Tools<'_>,
+        surveyed: &Surveyed,
+        work: &mut impl FnMut(Vec<Numbered>) -> Result<(), IngestError>,
+    ) -> Result<(), IngestError> {
+        for turn in 0..surveyed.attached.later.len() {
+            tools.scratch.begin_pass()?;
+            let mut last = None;
+            for records in 0..=self.late.len() {
+                self.each_batch_of(Turning::Later { turn, records }, tools, surveyed, &mut |batch| {
+                    let batch = tools.scratch.round(|| recorded::what_came_later(tools, &mut last, batch))?;
+                    if batch.is_empty() { Ok(()) } else { work(batch) }
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn each_batch_of(
         &self,
-        turn: usize,
+        turn: Turning,
         tools: &Tools<'_>,
         surveyed: &Surveyed,
         work: &mut impl FnMut(Vec<Numbered>) -> Result<(), IngestError>,
     ) -> Result<(), IngestError> {
         std::thread::scope(|scope| {
-            let (sender, batches) = sync_channel(2);
+            // A transcript is large: one is read while another is written, and none waits in between.
+            let (sender, batches) = sync_channel(if self.grouping.by_day.is_some() { 0 } else { 2 });
             let reader = scope.spawn(move || self.send_batches(turn, surveyed, sender));
             for batch in batches {
                 if tools.stop.load(Ordering::Relaxed) {
@@ -129,29 +262,33 @@ impl<'a> Original<'a> {
             read.map_err(|error| match error {
                 SurveyError::Decrypt(error) => IngestError::Reread(error),
                 SurveyError::Content(ItemsError::Export(error)) => IngestError::Reparse(error),
-                SurveyError::Content(ItemsError::Sink(Ended)) => IngestError::Stopped,
+                SurveyError::Content(ItemsError::Sink(Ended::Gone)) => IngestError::Stopped,
+                SurveyError::Content(ItemsError::Sink(Ended::Attachment(error))) => IngestError::File(error),
             })
         })
     }
 
     fn send_batches(
         &self,
-        turn: usize,
+        turning: Turning,
         surveyed: &Surveyed,
         sender: SyncSender<Vec<Numbered>>,
     ) -> Result<(), SurveyError<ItemsError<Ended>>> {
-        let mut batches = Batches { turn, late: &self.late, batch: Vec::new(), bytes: 0, ordinal: 0, sender };
+        let mut batches = Batches::new(&surveyed.attached, turning, sender);
+        let turn = Turn { late: &self.late, number: turning.records() };
+        let grouping = self.grouping.with_attached(&surveyed.attached.sizes);
         decrypt::reread(&self.file, &self.opener, &surveyed.proof, |plaintext| {
-            passes::items(self.profile, self.limits, &surveyed.survey, plaintext, &mut |step| batches.add(step))?;
+            let (profile, limits, survey) = (self.profile, self.limits, &surveyed.survey);
+            passes::items(profile, limits, survey, &grouping, turn, plaintext, &mut |step| batches.add(step))?;
             batches.send().map_err(ItemsError::Sink)
         })
     }
 }
 
 /// Plaintext whose bytes are told as they are read.
-struct Counted<'a, R> {
-    inner: R,
-    progress: &'a dyn Progress,
+pub(super) struct Counted<'a, R> {
+    pub(super) inner: R,
+    pub(super) progress: &'a dyn Progress,
 }
 
 impl<R: Read> Read for Counted<'_, R> {
@@ -160,67 +297,4 @@ impl<R: Read> Read for Counted<'_, R> {
         self.progress.advance(read as u64);
         Ok(read)
     }
-}
-
-/// Nobody takes the batches any more; whoever ended the run says why.
-#[derive(Debug, thiserror::Error)]
-#[error("the run ended")]
-struct Ended;
-
-struct Batches<'a> {
-    turn: usize,
-    late: &'a [BTreeSet<u64>],
-    batch: Vec<Numbered>,
-    bytes: usize,
-    ordinal: u64,
-    sender: SyncSender<Vec<Numbered>>,
-}
-
-impl Batches<'_> {
-    fn add(&mut self, step: Step) -> Result<(), Ended> {
-        let ordinal = self.ordinal;
-        self.ordinal += 1;
-        if self.turn_of(&step, ordinal) != self.turn {
-            return Ok(());
-        }
-        self.batch.push(match step {
-            Step::Item(item) => {
-                self.bytes += weight(&item);
-                Numbered::Item(Box::new(NumberedItem {
-                    ordinal,
-                    time: item.record.time.as_second(),
-                    id: item_id(&item, None),
-                    participants: participants_digest(&item),
-                    message_key: message_key(&item),
-                    item,
-                }))
-            }
-            Step::Rejected(record) => Numbered::Rejected { ordinal, record },
-        });
-        if self.batch.len() >= BATCH_RECORDS || self.bytes >= BATCH_BYTES { self.send() } else { Ok(()) }
-    }
-
-    fn turn_of(&self, step: &Step, ordinal: u64) -> usize {
-        match step {
-            Step::Item(_) => self.late.iter().position(|turn| turn.contains(&ordinal)).map_or(0, |turn| turn + 1),
-            Step::Rejected(_) => 0,
-        }
-    }
-
-    fn send(&mut self) -> Result<(), Ended> {
-        self.bytes = 0;
-        if self.batch.is_empty() {
-            return Ok(());
-        }
-        self.sender.send(std::mem::take(&mut self.batch)).map_err(|_| Ended)
-    }
-}
-
-/// What an item weighs in memory, its participants included: a room may hold thousands.
-fn weight(item: &ChatItem) -> usize {
-    let content = match &item.record.body {
-        Body::Text(text) => text.len(),
-        Body::File { data, .. } => data.len(),
-    };
-    content + item.participants.len() * 64 + 512
 }

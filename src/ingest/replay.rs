@@ -1,18 +1,19 @@
 //! Replay: what could not be placed before and now can, from the kept originals (contract 6).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::days::{Parts, Seen};
 use super::first::{Plan, admit, extend};
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
 use super::people::Tally;
 use super::recorded::{self, number};
 use super::shape::RecordedLimits;
 use super::stager::{Shaping, Stager, Wanted, Why};
-use super::{IngestError, Tools, contested};
+use super::{IngestError, Tools, contested, doubtful};
 use crate::books::Books;
 use crate::ledger::manifest::Writer;
-use crate::ledger::{Commit, FileId, FileRow, LedgerError, RuleSetId};
+use crate::ledger::{Commit, Extent, FileId, FileRow, LedgerError, RuleSetId};
 use crate::resolve::{Outcome, RuleSet, Rules};
 
 /// Opens the export if anyone in it may have a mailbox now, or a record may be read now; else lists what it still
@@ -85,11 +86,12 @@ pub(super) fn finish(
     let rules = Arc::new(recorded::load_rules(tools.ledger, &applied)?);
     let plan = Plan { row, profile: &profile, shape: &shape, rules, rule_set, spooled: None };
     let Some(mut original) = Original::kept(tools, row, &profile, &shape)? else { return Ok(Replayed::OriginalGone) };
-    let surveyed =
-        original.survey(&row.name, tools.watch.survey).map_err(|error| IngestError::original(&row.name, &error))?;
+    let mut surveyed = original.survey_kept(tools, &row.name, &shape)?;
     let rejected: BTreeSet<u64> = tools.ledger.rejected_ordinals(row.id)?;
     if surveyed.survey.counts.rejected < rejected.len() as u64 {
         original.late.push(rejected.clone());
+        // Who took part on which day of a streamed conversation is known by the turn that has the day's records.
+        surveyed = original.survey_kept(tools, &row.name, &shape)?;
     }
     let recorded = serde_json::to_string(limits).map_err(IngestError::shape)?;
     tools.ledger.begin_replay(row.id, rule_set, &recorded)?;
@@ -114,29 +116,35 @@ fn pass(
         contested::learn_mailboxes(tools, file)?;
     }
     if contested {
-        contested::learn_from_others(tools, file)?;
+        contested::learn_from_others(tools, file, plan.shape.grouping)?;
     }
     let expected = plan.row.counts.held + rejected.len() as u64;
-    let mut rejected = Rejected { before: rejected, unnumbered: BTreeSet::new() };
+    let mut rejected = Rejected { before: rejected, let_in: BTreeSet::new(), merged: 0, added: 0 };
     let manifest = Some(Writer::begin(tools.ledger.manifests(), &plan.row.name, plan.row.sha256)?);
-    let (books, people) = (Books::default(), Tally::default());
+    let (mut books, people) = (Books::default(), Tally::default());
+    // Counted before any of them is placed: whoever a duplicate names may come before the item in the export.
+    books.items.held = tools.scratch.contested_and_held(file)?;
+    let (seen, parts) = (Seen::default(), Parts::default());
     let shaping = Shaping { shape: plan.shape, rules: &plan.rules, before: Some(before) };
-    let mut stager = Stager { tools, surveyed, shaping, manifest, books, people };
+    let mut stager = Stager { tools, surveyed, shaping, manifest, books, people, seen, parts };
     tools.watch.staging.begin(&plan.row.name, surveyed.survey.counts.available());
     original.each_batch(tools, surveyed, |batch| {
-        let records = batch.len() as u64;
+        let records = batch.iter().map(Numbered::records).sum();
         let wanted = tools.scratch.round(|| sort_out(tools, &mut stager, file, &mut rejected, batch))?;
+        stager.remember_followed(&wanted)?;
         tools.scratch.round(|| stager.place(&wanted))?;
         tools.watch.staging.advance(records);
         Ok(())
     })?;
+    stager.seen.check(&plan.row.name, surveyed.survey.counts.available(), &original.grouping)?;
+    doubtful::settle(tools, plan, original, surveyed, &mut stager)?;
     if tools.scratch.contest_this_pass()? > 0 {
-        contested::learn_from_others(tools, file)?;
+        contested::learn_from_others(tools, file, plan.shape.grouping)?;
         extend(tools, plan, original, surveyed, &mut stager)?;
     }
     tools.watch.staging.end();
     stager.people.flush(tools)?;
-    stager.books.items.available = expected;
+    stager.books.items.available = expected - rejected.merged + rejected.added;
     if !stager.books.items.balance() {
         return Err(IngestError::Unbalanced { name: plan.row.name.clone(), items: stager.books.items });
     }
@@ -146,8 +154,28 @@ fn pass(
 /// The export's records that were rejected when this replay began.
 struct Rejected {
     before: BTreeSet<u64>,
-    /// Those of them without MessageID that it lets in.
-    unnumbered: BTreeSet<u64>,
+    /// Those of them that it lets in and that are to be read in a turn of their own ever after: without MessageID, or in a
+    /// transcript.
+    let_in: BTreeSet<u64>,
+    /// How many it lets in that share a transcript with another of them.
+    merged: u64,
+    /// Attachments of those it lets in, where their archives came before.
+    added: u64,
+}
+
+impl Rejected {
+    fn let_in(&mut self, tools: &Tools<'_>, item: &NumberedItem) -> Result<(), LedgerError> {
+        let mut records = 0;
+        for ordinal in item.ordinals() {
+            tools.scratch.accept(ordinal)?;
+            records += 1;
+            if item.lacks_message_id() || !item.within.is_empty() {
+                self.let_in.insert(ordinal);
+            }
+        }
+        self.merged += records - 1;
+        Ok(())
+    }
 }
 
 /// Which records of a batch this export has to place: its own items, and records that were rejected before.
@@ -160,19 +188,24 @@ fn sort_out(
 ) -> Result<Vec<Wanted>, IngestError> {
     let mut wanted = Vec::new();
     for numbered in batch {
+        stager.seen.note(&numbered);
         match numbered {
             Numbered::Rejected { ordinal, .. } => {
                 stager.books.items.rejected += u64::from(rejected.before.contains(&ordinal));
             }
             Numbered::Item(mut item) => {
                 number(tools, &mut item)?;
-                if rejected.before.contains(&item.ordinal) {
-                    tools.scratch.accept(item.ordinal)?;
-                    if item.item.record.message_id.is_none() {
-                        rejected.unnumbered.insert(item.ordinal);
+                if item.later.is_some_and(|later| rejected.before.contains(&later.of)) {
+                    if stager.shaping.shape.skips(item.taken_at()) {
+                        continue;
                     }
+                    // What a record names that is let in only now may have come long ago.
+                    rejected.added += 1;
                     wanted.extend(admit(tools, stager, item)?.map(|item| Wanted { item, why: Why::New }));
-                } else if !stager.shaping.shape.skips(item.item.record.time) {
+                } else if item.ordinals().next().is_some_and(|first| rejected.before.contains(&first)) {
+                    rejected.let_in(tools, &item)?;
+                    wanted.extend(admit(tools, stager, item)?.map(|item| Wanted { item, why: Why::New }));
+                } else if !stager.shaping.shape.skips(item.taken_at()) {
                     wanted.extend(own(tools, stager, file, item)?);
                 }
             }
@@ -189,13 +222,11 @@ fn own(
     item: Box<NumberedItem>,
 ) -> Result<Option<Wanted>, IngestError> {
     let Some((first, ordinal, held)) = tools.ledger.item(item.time, item.id)? else {
-        // Not in the ledger, though this export is: a record that was rejected and has since changed its place can be
-        // no such thing, for the bytes are authentic.
-        return Err(LedgerError::Damaged(format!("item {} of a committed export is not recorded", item.id)).into());
+        is_known_within(tools, &item)?;
+        return Ok(None);
     };
     let is_own = first == file && ordinal == item.ordinal;
     if tools.scratch.is_contested(item.time, item.id)? {
-        stager.books.items.held += u64::from(is_own && held);
         stager.place_contested(file, &item)?;
         return Ok(None);
     }
@@ -205,6 +236,20 @@ fn own(
     let catch_all = stager.shaping.shape.catch_all.as_ref();
     let caught = catch_all.map_or(Ok(false), |mailbox| tools.scratch.has(item.time, item.id, mailbox.as_str()))?;
     Ok(Some(Wanted { item, why: Why::Again { held, caught } }))
+}
+
+/// A transcript that said nothing new is not in the ledger, but each message of it is. Anything else of a committed export
+/// is: a record that was rejected and has since changed its place can be no such thing, for the bytes are authentic.
+fn is_known_within(tools: &Tools<'_>, item: &NumberedItem) -> Result<(), LedgerError> {
+    for message in &item.within {
+        if tools.ledger.item(message.time, message.id)?.is_none() {
+            return Err(LedgerError::Damaged(format!("item {} of a committed export is not recorded", message.id)));
+        }
+    }
+    if item.within.is_empty() {
+        return Err(LedgerError::Damaged(format!("item {} of a committed export is not recorded", item.id)));
+    }
+    Ok(())
 }
 
 fn commit(
@@ -224,13 +269,17 @@ fn commit(
         rule_set: plan.rule_set,
         books: stager.books,
         unknown: "[]".to_owned(),
+        events: BTreeMap::new(),
         date: None,
         export_firm: None,
+        // Who stays was recorded at the first commit.
+        staying: Vec::new(),
         manifest: manifest.finish(&format!("{}-{position}", plan.row.sha256))?,
     };
     let mut shape = plan.shape.clone();
-    shape.let_in.extend(Some(rejected.unnumbered).filter(|let_in| !let_in.is_empty()));
+    shape.let_in.extend(Some(rejected.let_in).filter(|let_in| !let_in.is_empty()));
     let shape = serde_json::to_string(&shape).map_err(IngestError::shape)?;
-    tools.ledger.commit_replay(tools.scratch, &commit, &shape, (tools.clock)())?;
+    let extent = Extent { merged: rejected.merged, added: rejected.added };
+    tools.ledger.commit_replay(tools.scratch, &commit, &shape, extent, (tools.clock)())?;
     Ok(stager.books)
 }

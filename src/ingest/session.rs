@@ -1,22 +1,24 @@
 //! A run's work, export by export: what was begun, what waited, what is new.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use tracing::{info, warn};
 
-use super::first::{self, Plan, Taken};
+use super::first::{self, Archives, Plan, Taken};
+use super::listing::Unrecorded;
 use super::ready;
 use super::replay::{self, Replayed};
 use super::shape::{RecordedLimits, Shape};
-use super::{IngestError, Tools};
+use super::{IngestError, Tools, archives, later, totals};
 use crate::books::Books;
 use crate::cause::chain;
 use crate::config::Config;
 use crate::digest::Sha256;
 use crate::events;
+use crate::export::files::FileKind;
 use crate::ledger::{FileReport, FileRow, FileState, RuleSetId};
 use crate::resolve::{RuleSet, Rules};
 
@@ -28,6 +30,17 @@ pub(super) struct Session<'a> {
     /// Taken up by this run already, or listed.
     pub touched: HashSet<Sha256>,
     pub reports: Vec<FileReport>,
+    /// Archives that a dry run read.
+    unrecorded: Vec<Unrecorded>,
+    /// Exports whose attachments are not all there, with where they lie in a dry run.
+    waiting: Vec<(FileRow, Option<PathBuf>)>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(tools: &'a Tools<'a>, rules: Arc<RuleSet>, rule_set: RuleSetId) -> Self {
+        let (touched, reports) = (HashSet::new(), Vec::new());
+        Self { tools, rules, rule_set, touched, reports, unrecorded: Vec::new(), waiting: Vec::new() }
+    }
 }
 
 impl Session<'_> {
@@ -43,7 +56,7 @@ impl Session<'_> {
             let limits: RecordedLimits = serde_json::from_str(&limits).map_err(IngestError::shape)?;
             settle_replay(self.tools, &row, replay::finish(self.tools, &row, rule_set, &limits))?;
         }
-        Ok(())
+        later::follow(self.tools)
     }
 
     /// What concerns one export alone must not keep the others: it stays begun, is listed as held, and is tried again.
@@ -67,15 +80,19 @@ impl Session<'_> {
 
     /// What was received and not taken up, and what was held for reasons that are others now.
     pub(super) fn take_waiting(&mut self, retry: bool) -> Result<(), IngestError> {
-        for row in self.tools.ledger.files_in(FileState::Received)? {
-            self.take(&row, None)?;
-        }
+        let mut rows = self.tools.ledger.files_in(FileState::Received)?;
         for row in self.tools.ledger.files_in(FileState::Held)? {
             if self.is_worth_another_try(&row, retry)? {
-                self.take(&row, None)?;
+                rows.push(row);
             }
         }
-        Ok(())
+        rows.sort_by_key(|row| self.turn(&row.name));
+        rows.iter().try_for_each(|row| self.take(row, None))
+    }
+
+    /// Archives are read before the exports that name what is in them.
+    pub(super) fn turn(&self, name: &str) -> u8 {
+        u8::from(self.tools.inputs.profile.role(name).kind == FileKind::Export)
     }
 
     /// What a person dismissed is left alone until a person asks for it.
@@ -89,12 +106,59 @@ impl Session<'_> {
         if !self.touched.insert(row.sha256) {
             return Ok(());
         }
+        let taken = match self.tools.inputs.profile.role(&row.name).kind {
+            FileKind::Attachments => archives::take(self.tools, row, spooled, &mut self.unrecorded),
+            FileKind::Totals => totals::take(self.tools, row, spooled, &mut self.unrecorded),
+            // What waited before this run is looked at when all archives of this run are there.
+            FileKind::Export if !self.tools.is_dry() && self.tools.ledger.waiting(row.id)?.is_some() => {
+                self.waiting.push((row.clone(), None));
+                return Ok(());
+            }
+            FileKind::Export => self.take_export(row, spooled, false),
+        };
+        if matches!(taken, Ok(Taken::Waiting { .. })) {
+            self.waiting.push((row.clone(), spooled.map(Path::to_owned)));
+            return Ok(());
+        }
+        self.settle(row, taken)
+    }
+
+    fn take_export(&self, row: &FileRow, spooled: Option<&Path>, all_came: bool) -> Result<Taken, IngestError> {
         let shape = Shape::of(self.tools.config);
         let rules = Arc::new(Rules(vec![Arc::clone(&self.rules)]));
         let profile = &self.tools.inputs.profile;
         let plan = Plan { row, profile, shape: &shape, rules, rule_set: self.rule_set, spooled };
-        let taken = first::take(self.tools, &plan);
-        self.settle(row, taken)
+        first::take(self.tools, &plan, Archives { unrecorded: &self.unrecorded, all_came })
+    }
+
+    /// All archives of this run are there: exports that waited for one are staged, or wait on; what came after its export
+    /// follows it; and what nobody named is an orphan.
+    pub(super) fn settle_attachments(&mut self) -> Result<(), IngestError> {
+        for (row, spooled) in std::mem::take(&mut self.waiting) {
+            let taken = match self.waits_on(&row)? {
+                Some(reason) => Ok(Taken::Waiting { reason }),
+                None => self.take_export(&row, spooled.as_deref(), true),
+            };
+            if let (Ok(Taken::Waiting { reason }), false) = (&taken, self.tools.is_dry()) {
+                self.tools.ledger.note_waiting(&row, reason, self.tools.run)?;
+            }
+            self.settle(&row, taken)?;
+        }
+        if self.tools.is_dry() {
+            return Ok(());
+        }
+        later::follow(self.tools)?;
+        archives::settle(self.tools)
+    }
+
+    /// Why an export waits on that need not be read again: no archive came, and it is not time yet.
+    fn waits_on(&self, row: &FileRow) -> Result<Option<String>, IngestError> {
+        if self.tools.is_dry() {
+            return Ok(None);
+        }
+        let Some(waiting) = self.tools.ledger.waiting(row.id)? else { return Ok(None) };
+        let is_same = waiting.until > (self.tools.clock)() && waiting.archives == self.tools.ledger.archives()?;
+        Ok(is_same.then(|| first::waits_until(&self.tools.inputs.profile, waiting.until)))
     }
 
     fn log(&mut self, row: &FileRow, taken: Taken) {
@@ -102,6 +166,11 @@ impl Session<'_> {
             Taken::Staged(report) => {
                 log_staged(self.tools.config, &report);
                 *report
+            }
+            Taken::Read(report) => *report,
+            Taken::Waiting { reason } => {
+                info!(message_id = events::EXPORT_WAITS, file = row.name, sha256 = %row.sha256, "waits: {reason}");
+                FileReport { state: "waiting".to_owned(), ..first::held_report(row, &reason) }
             }
             Taken::Held { reason } => {
                 warn!(message_id = events::EXPORT_HELD, file = row.name, sha256 = %row.sha256, "held: {reason}");

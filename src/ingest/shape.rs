@@ -2,18 +2,19 @@
 //! every replay use what was recorded, whatever the configuration says by then.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::IngestError;
-use crate::config::{Config, Limits};
+use crate::config::{Config, Grouping, Limits};
 use crate::eml;
+use crate::export::passes::{self, ByDay};
 use crate::export::reader::ReadLimits;
 use crate::mailbox::Mailbox;
-
-/// The one grouping there is: each item is an EML.
-const MESSAGE: &str = "message";
+use crate::template::{Placeholder, Template};
 
 /// The shape of one export's EMLs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,8 +22,19 @@ const MESSAGE: &str = "message";
 pub(super) struct Shape {
     /// Which layout of EML; another one gives other bytes.
     pub eml_format: u32,
-    pub grouping: String,
+    pub grouping: Grouping,
+    /// Whether events are items as well.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub events: bool,
+    /// Bytes of an EML beyond which a transcript continues in another part; of grouping `conversation` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_size: Option<u64>,
     pub footer: bool,
+    /// The subject in place of the usual one, and further header fields, each as a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub headers: Vec<(String, String)>,
     /// Items before this are skipped: the initial date's first moment, Unix seconds.
     pub not_before: Option<i64>,
     /// The zone in which that date and the export's days are meant.
@@ -33,12 +45,29 @@ pub(super) struct Shape {
     /// after their equals, whose numbers stand.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub let_in: Vec<BTreeSet<u64>>,
+    /// Bytes of an attachment beyond which it is named only. Absent in records older than the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_attachment: Option<u64>,
+    /// The archives with whose files it was staged, by the digests of their ciphertexts, in the order in which they are asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub archives: Vec<String>,
+    /// Those that came after that, in the order in which they were looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub later: Vec<String>,
+    /// Who was in its rooms before: the digest of what the ledger keeps of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<String>,
     /// Gets a copy of each item that has no mailbox when it is taken in. Absent in records older than the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub catch_all: Option<Mailbox>,
     /// Gets a copy of each item that is taken in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<Mailbox>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The limits that decide whether a record is rejected.
@@ -87,14 +116,26 @@ impl Shape {
             .initial_date
             .and_then(|date| zone.to_ambiguous_zoned(date.at(0, 0, 0, 0)).compatible().ok())
             .map(|start| start.timestamp().as_second());
+        let firm = &config.site.firm_code;
+        let known = |text: &str| {
+            Template::parse(text).map_or(String::new(), |text| text.with(Placeholder::FirmCode, firm).to_string())
+        };
         Self {
             eml_format: eml::FORMAT_VERSION,
-            grouping: MESSAGE.to_owned(),
+            grouping: config.eml.grouping,
+            events: config.eml.events,
+            max_size: (config.eml.grouping == Grouping::Conversation).then_some(config.eml.max_size),
             footer: config.eml.footer,
+            subject: config.eml.subject.as_deref().map(&known),
+            headers: config.eml.headers.iter().map(|(name, text)| (name.clone(), known(text))).collect(),
             not_before,
             time_zone: zone.iana_name().unwrap_or("UTC").to_owned(),
             limits: RecordedLimits::of(&config.limits),
             let_in: Vec::new(),
+            max_attachment: Some(config.eml.max_attachment),
+            archives: Vec::new(),
+            later: Vec::new(),
+            carried: None,
             catch_all: config.mailboxes.catch_all.clone(),
             journal: config.mailboxes.journal.clone(),
         }
@@ -106,14 +147,14 @@ impl Shape {
         self.journal.iter().chain(self.catch_all.iter().filter(move |_| has_no_mailbox))
     }
 
-    /// Other formats and groupings give other bytes under the same names: whatever wrote them must go on with them.
+    /// Other formats give other bytes under the same names: whatever wrote them must go on with them.
     pub(super) fn check(&self, name: &str) -> Result<(), IngestError> {
-        if (self.eml_format, self.grouping.as_str()) == (eml::FORMAT_VERSION, MESSAGE) {
+        if (1..=eml::FORMAT_VERSION).contains(&self.eml_format) {
             return Ok(());
         }
         let reason = format!(
-            "it was staged as EML format {} by {}, which this version does not write; use the version that does",
-            self.eml_format, self.grouping
+            "it was staged as EML format {}, which this version does not write; use the version that does",
+            self.eml_format
         );
         Err(IngestError::Original { name: name.to_owned(), reason })
     }
@@ -122,7 +163,32 @@ impl Shape {
         self.not_before.is_some_and(|start| time.as_second() < start)
     }
 
+    /// What of an export becomes an item.
+    pub(super) fn grouping(&self) -> passes::Grouping {
+        let by_day = self.max_size.filter(|_| self.grouping == Grouping::Conversation).map(|max_size| ByDay {
+            zone: self.zone(),
+            max_size,
+            measure: eml::measure,
+            attached: Arc::default(),
+            frame: eml::frame,
+        });
+        passes::Grouping { by_day, events: self.events }
+    }
+
+    fn zone(&self) -> TimeZone {
+        TimeZone::get(&self.time_zone).unwrap_or(TimeZone::UTC)
+    }
+
     pub(super) fn eml(&self) -> eml::Shape {
-        eml::Shape { footer: self.footer }
+        // They were checked when they were recorded.
+        let template = |text: &str| Template::parse(text).ok();
+        let headers = self.headers.iter().filter_map(|(name, text)| Some((name.clone(), template(text)?)));
+        eml::Shape {
+            format: self.eml_format,
+            footer: self.footer,
+            zone: self.zone(),
+            subject: self.subject.as_deref().and_then(template),
+            headers: headers.collect(),
+        }
     }
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use super::days::{Parts, Seen};
 use super::original::{NumberedItem, Surveyed};
 use super::people::{Tally, keys_of};
 use super::shape::Shape;
 use super::{IngestError, Tools};
 use crate::books::Books;
-use crate::digest::{ItemId, Sha256};
+use crate::digest::Sha256;
 use crate::eml::{self, Eml};
-use crate::export::{ChatItem, Person};
+use crate::export::{Item, Person};
 use crate::ledger::manifest::{Entry, Known, Placed, Writer};
 use crate::mailbox::Mailbox;
 use crate::resolve::{Outcome, Rules};
@@ -56,6 +57,10 @@ pub(super) struct Stager<'a> {
     pub books: Books,
     /// Whom its items name.
     pub people: Tally,
+    /// What the pass read.
+    pub seen: Seen,
+    /// Of the conversation at hand, the first part of each day.
+    pub parts: Parts,
 }
 
 /// What resolving and rendering gave.
@@ -73,14 +78,14 @@ impl Shaping<'_> {
         let item = &wanted.item.item;
         let mut found = Vec::new();
         let mut missing = Vec::new();
-        let day = item.record.day();
-        for participant in &item.participants {
-            let outcome = self.rules.resolve(&participant.person, day);
-            people.add(&participant.person, &outcome, wanted.item.time);
+        let day = item.day();
+        for person in item.people() {
+            let outcome = self.rules.resolve(person, day);
+            people.add(person, &outcome, wanted.item.time);
             match outcome {
                 Outcome::Mailbox(mailbox) if !found.contains(&mailbox) => found.push(mailbox),
                 Outcome::Mailbox(_) => {}
-                Outcome::External | Outcome::Unresolved => missing.push(Arc::clone(&participant.person)),
+                Outcome::External | Outcome::Unresolved => missing.push(Arc::clone(person)),
             }
         }
         let has_place = !found.is_empty();
@@ -88,7 +93,7 @@ impl Shaping<'_> {
             Why::New => self.with_those_beside(found),
             Why::Again { caught, .. } => self.without_standing(found, item, caught),
         };
-        let eml = (!mailboxes.is_empty()).then(|| render(item, wanted.item.id, self.shape));
+        let eml = (!mailboxes.is_empty()).then(|| render(&wanted.item, self.shape));
         Prepared { has_place, mailboxes, eml, missing }
     }
 
@@ -103,7 +108,7 @@ impl Shaping<'_> {
     }
 
     /// The participants' mailboxes that do not have the item from an earlier pass.
-    fn without_standing(&self, mut found: Vec<Mailbox>, item: &ChatItem, caught: bool) -> Vec<Mailbox> {
+    fn without_standing(&self, mut found: Vec<Mailbox>, item: &Item, caught: bool) -> Vec<Mailbox> {
         if found.is_empty() {
             return found;
         }
@@ -212,13 +217,19 @@ impl Stager<'_> {
 }
 
 /// The EML of an item, and its digest for the evidence.
-pub(super) fn render(item: &ChatItem, id: ItemId, shape: &Shape) -> (Eml, Sha256) {
-    let eml = eml::render(item, id, shape.eml());
+pub(super) fn render(item: &NumberedItem, shape: &Shape) -> (Eml, Sha256) {
+    let identity = eml::Identity { id: item.id, follows: item.follows };
+    let eml = eml::render(&item.item, identity, &shape.eml());
     let digest = Sha256::of(&eml.bytes);
     (eml, digest)
 }
 
 impl NumberedItem {
+    /// Whether only its place among equal ones tells it apart.
+    pub(super) fn lacks_message_id(&self) -> bool {
+        matches!(&self.item, Item::Chat(chat) if chat.record.message_id.is_none())
+    }
+
     pub(super) fn known(&self) -> Known {
         Known { n: self.ordinal, time: self.time, id: self.id.to_string() }
     }

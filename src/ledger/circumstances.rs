@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use rusqlite::{OptionalExtension, params};
 
 use super::questions::timestamp;
-use super::{Certificate, Ledger, LedgerError, Outcome, Rejection, Undelivered, UnplacedPerson};
+use super::{Astray, Certificate, Ledger, LedgerError, Outcome, Rejection, Undelivered, UnplacedPerson};
 use crate::digest::Sha256;
 
 /// The last run at the site that ended by itself.
@@ -120,6 +120,10 @@ pub struct Circumstances {
     pub unresolved: Vec<UnplacedPerson>,
     /// What profiles do not name, in the newest exports.
     pub unknown: Vec<Unknown>,
+    /// Committed exports that name attachments which no archive has.
+    pub missing_attachments: Vec<Astray>,
+    /// Archives with files that no export names, or that are none; those decided about lately.
+    pub orphans: Vec<Astray>,
     /// Names at the site that match no pattern.
     pub strangers: Vec<String>,
     /// Operators' files that do not count.
@@ -161,6 +165,8 @@ impl Ledger {
                 exports: self.exports_to_judge(back.exports)?,
                 unresolved: self.unresolved()?,
                 unknown: self.unknown_elements(back.unknown)?,
+                missing_attachments: self.with_missing()?,
+                orphans: self.with_orphans(back.unknown)?,
                 strangers: self.listed("SELECT name FROM strangers ORDER BY name", |row| row.get(0))?,
                 rejections: self.open_rejections()?,
                 concerns: self.concerns(back.versions)?,
@@ -231,7 +237,7 @@ impl Ledger {
                  dismissals d WHERE d.kind = 'record' AND d.file = r.file AND d.ordinal = r.ordinal) GROUP BY r.file),
                settled AS MATERIALIZED (SELECT i.file AS file, count(*) AS n FROM dismissals d
                  CROSS JOIN items i ON i.time = d.time AND i.id = d.item AND i.held = 1 WHERE d.kind = 'item' GROUP BY i.file),
-               chosen AS (SELECT id FROM files WHERE committed >= ?1
+               chosen AS (SELECT id FROM files WHERE committed >= ?1 AND id NOT IN (SELECT file FROM archives)
                  UNION SELECT file FROM back UNION SELECT file FROM bad)
              SELECT f.sha256, f.name, f.date, f.received, f.committed, f.export_firm, f.available, f.staged, f.duplicate,
                coalesce((SELECT n FROM back WHERE file = f.id), 0)

@@ -1,11 +1,13 @@
 //! The commit point, and what must be durable before the first EML is written.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, Transaction, params};
 
 use super::manifest::Finished;
-use super::{FileId, FileRow, Ledger, LedgerError, RuleSetId, RunId, Scratch};
+use super::{FileId, FileRow, Ledger, LedgerError, RuleSetId, RunId, Scratch, Staying};
 use crate::books::Books;
 use crate::digest::Sha256;
 
@@ -47,6 +49,15 @@ pub struct RejectedRow {
     pub dismissed: bool,
 }
 
+/// How a replay makes an export's books other than its first commit said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Extent {
+    /// Records it let in that share a transcript with another of them.
+    pub merged: u64,
+    /// Attachments that it took in beside the items which name them.
+    pub added: u64,
+}
+
 /// All that a commit records of one export beside what its pass noted.
 #[derive(Debug, Clone)]
 pub struct Commit<'a> {
@@ -60,10 +71,14 @@ pub struct Commit<'a> {
     pub books: Books,
     /// What the profile does not name, as the report's JSON.
     pub unknown: String,
+    /// What happened in its rooms beside what was said: each kind that there was, and how often. Told by the first commit.
+    pub events: BTreeMap<String, u64>,
     /// The export's own date.
     pub date: Option<Date>,
     /// The firm the export says it is for.
     pub export_firm: Option<String>,
+    /// Who is in its rooms when it ends.
+    pub staying: Vec<Staying>,
     /// The evidence, durable already.
     pub manifest: Finished,
 }
@@ -89,6 +104,8 @@ impl Ledger {
             params![file.id.0, profile.0, shape, signed_by],
         )?;
         transaction.execute("INSERT INTO file_rule_sets VALUES (?1, 0, ?2)", params![file.id.0, rules.0])?;
+        note_archives_used(&transaction, file.id, shape)?;
+        transaction.execute("DELETE FROM waiting WHERE file = ?1", [file.id.0])?;
         transaction.commit()?;
         Ok(())
     }
@@ -148,6 +165,7 @@ impl Ledger {
                 counts.skipped,
             ],
         )?;
+        super::presence::take(&transaction, &commit.staying)?;
         super::files::supersede(&transaction, commit.file.id, commit.run)?;
         note_in_run(&transaction, commit)?;
         note_manifest(&transaction, commit, now)?;
@@ -155,7 +173,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// The commit of a replay, with the shape as it has become; argued as for [`Ledger::commit`].
+    /// The commit of a replay, with the shape as it has become, and how its books have another extent than its first commit
+    /// said; argued as for [`Ledger::commit`].
     ///
     /// # Errors
     /// Where the ledger cannot be written; then nothing of it is.
@@ -164,6 +183,7 @@ impl Ledger {
         scratch: &Scratch<'_>,
         commit: &Commit<'_>,
         shape: &str,
+        extent: Extent,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let transaction = Transaction::new_unchecked(scratch.connection, rusqlite::TransactionBehavior::Immediate)?;
@@ -182,10 +202,48 @@ impl Ledger {
         let counts = commit.books.items;
         transaction.execute(
             "UPDATE files SET reason = NULL, staged = staged + ?2, held = ?3, duplicate = duplicate + ?4, rejected = ?5,
-             skipped = skipped + ?6, shape = ?7 WHERE id = ?1",
-            params![file, counts.staged, counts.held, counts.duplicate, counts.rejected, counts.skipped, shape],
+             skipped = skipped + ?6, shape = ?7, available = available + ?8 - ?9, added = added + ?8, merged = merged + ?9
+             WHERE id = ?1",
+            params![
+                file,
+                counts.staged,
+                counts.held,
+                counts.duplicate,
+                counts.rejected,
+                counts.skipped,
+                shape,
+                extent.added,
+                extent.merged,
+            ],
         )?;
         transaction.execute("DELETE FROM main.replaying WHERE file = ?1", [file])?;
+        note_in_run(&transaction, commit)?;
+        note_manifest(&transaction, commit, now)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The commit of attachments that follow an export which was committed without them, with the shape as it has become;
+    /// argued as for [`Ledger::commit`].
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written; then nothing of it is.
+    pub fn commit_later(
+        &self,
+        scratch: &Scratch<'_>,
+        commit: &Commit<'_>,
+        shape: &str,
+        now: Timestamp,
+    ) -> Result<(), LedgerError> {
+        let transaction = Transaction::new_unchecked(scratch.connection, rusqlite::TransactionBehavior::Immediate)?;
+        take_items(&transaction, commit)?;
+        let counts = commit.books.items;
+        transaction.execute(
+            "UPDATE files SET reason = NULL, available = available + ?2, staged = staged + ?3, held = held + ?4,
+             duplicate = duplicate + ?5, added = added + ?2, shape = ?6 WHERE id = ?1",
+            params![commit.file.id.0, counts.available, counts.staged, counts.held, counts.duplicate, shape],
+        )?;
+        note_archives_used(&transaction, commit.file.id, shape)?;
         note_in_run(&transaction, commit)?;
         note_manifest(&transaction, commit, now)?;
         transaction.commit()?;
@@ -234,22 +292,30 @@ fn take_items(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(), 
         "UPDATE main.items SET held = 0 FROM scratch.released r WHERE main.items.time = r.time AND main.items.id = r.id",
     )?;
     transaction.execute(
-        "INSERT INTO main.items SELECT time, id, ?1, ordinal, held, participants FROM scratch.items ORDER BY time, id",
+        "INSERT INTO main.items (time, id, file, ordinal, held, participants, within)
+         SELECT time, id, ?1, ordinal, held, participants, within FROM scratch.items ORDER BY time, id",
         [file],
     )?;
     transaction.execute(
-        "INSERT OR IGNORE INTO main.namings
-         SELECT time, id, ?1, ordinal, participants FROM scratch.namings ORDER BY time, id",
+        "INSERT OR IGNORE INTO main.namings (time, id, file, ordinal, participants, within)
+         SELECT time, id, ?1, ordinal, participants, within FROM scratch.namings ORDER BY time, id",
         [file],
+    )?;
+    transaction.execute_batch(
+        "INSERT OR IGNORE INTO main.transcripts SELECT day, room, id FROM scratch.transcripts ORDER BY day, room",
     )?;
     transaction.execute_batch(
         "INSERT OR IGNORE INTO main.message_keys SELECT day, key FROM scratch.message_keys ORDER BY day, key",
     )?;
+    // Of an export whose attachments follow later, they may be there already.
     transaction.execute(
         "INSERT INTO main.unplaced SELECT ?1, person, im_id, email, name, company, external, items, first_seen, last_seen
-         FROM scratch.people WHERE mailbox = ''",
+         FROM scratch.people WHERE mailbox = '' ON CONFLICT DO UPDATE SET items = items + excluded.items,
+           external = min(external, excluded.external), first_seen = min(first_seen, excluded.first_seen),
+           last_seen = max(last_seen, excluded.last_seen)",
         [file],
     )?;
+    super::attachments::take_attachments(transaction, commit.file.id)?;
     super::people::take(transaction)?;
     super::held::take_people(transaction, commit.file.id)
 }
@@ -286,6 +352,23 @@ fn note_in_run(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(),
             commit.unknown,
             unresolved,
         ],
+    )?;
+    for (kind, count) in &commit.events {
+        transaction.execute(
+            "INSERT OR REPLACE INTO main.file_events VALUES (?1, ?2, ?3, ?4)",
+            params![commit.run.0, commit.file.id.0, kind, count],
+        )?;
+    }
+    Ok(())
+}
+
+/// Notes the archives that an export's shape names: those with which it was staged, and those that came later.
+fn note_archives_used(transaction: &Transaction<'_>, file: FileId, shape: &str) -> Result<(), LedgerError> {
+    transaction.execute(
+        "INSERT OR IGNORE INTO main.archives_used SELECT f.id, ?1 FROM (
+           SELECT value FROM json_each(?2, '$.archives') UNION SELECT value FROM json_each(?2, '$.later')) named
+         JOIN main.files f ON f.sha256 = unhex(named.value)",
+        params![file.0, shape],
     )?;
     Ok(())
 }

@@ -19,21 +19,24 @@ pub struct Named {
 }
 
 impl Scratch<'_> {
-    /// Makes the duplicates of this pass that name others contested. How many of those there are.
+    /// Makes the duplicates of this pass that name others contested. How many of those there are. A message within a
+    /// transcript of this pass is none of them: whoever it names gets that.
     ///
     /// # Errors
     /// Where the disk refuses.
     pub fn contest_this_pass(&self) -> Result<u64, LedgerError> {
         self.connection.execute(
             "INSERT OR IGNORE INTO scratch.contested SELECT DISTINCT n.time, n.id FROM scratch.namings n
-             WHERE EXISTS (SELECT 1 FROM main.items i WHERE i.time = n.time AND i.id = n.id)
-             OR EXISTS (SELECT 1 FROM scratch.items i WHERE i.time = n.time AND i.id = n.id AND i.export = ?1)",
+             WHERE n.within IS NULL AND (EXISTS (SELECT 1 FROM main.items i WHERE i.time = n.time AND i.id = n.id)
+             OR EXISTS (SELECT 1 FROM scratch.items i WHERE i.time = n.time AND i.id = n.id AND i.export = ?1))",
             [self.export.get()],
         )?;
-        Ok(self.connection.query_row("SELECT count(*) FROM scratch.namings", [], |row| row.get(0))?)
+        let sql = "SELECT count(*) FROM scratch.namings WHERE within IS NULL";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
     }
 
-    /// Makes a committed export's items that others named people for, or it for others', the contested ones.
+    /// Makes a committed export's items that others named people for, or it for others', the contested ones: not the
+    /// messages within its own transcripts, which it never places by themselves.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
@@ -41,10 +44,20 @@ impl Scratch<'_> {
         self.connection.execute(
             "INSERT OR IGNORE INTO scratch.contested
              SELECT n.time, n.id FROM main.namings n JOIN main.items i ON i.time = n.time AND i.id = n.id
-             WHERE n.file = ?1 OR i.file = ?1",
+             WHERE (n.file = ?1 AND n.within IS NULL) OR (i.file = ?1 AND i.within IS NULL)",
             [file.0],
         )?;
         Ok(self.connection.query_row("SELECT count(*) FROM scratch.contested", [], |row| row.get(0))?)
+    }
+
+    /// How many of a committed export's items are contested and held.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn contested_and_held(&self, file: FileId) -> Result<u64, LedgerError> {
+        let sql = "SELECT count(*) FROM scratch.contested c JOIN main.items i ON i.time = c.time AND i.id = c.id
+                   WHERE i.file = ?1 AND i.held = 1";
+        Ok(self.connection.query_row(sql, [file.0], |row| row.get(0))?)
     }
 
     /// Whether an item is contested.

@@ -72,12 +72,16 @@ pub struct FileRow {
     pub shape: Option<String>,
     /// Who signed it, as its first survey found.
     pub signed_by: Option<String>,
-    /// The books at its commit.
+    /// The books, as replays have left them.
     pub counts: Counts,
+    /// How many of its items came after its first commit: attachments whose archive came late.
+    pub added: u64,
+    /// How many items it has fewer than its first commit said: records that replays let in together.
+    pub merged: u64,
 }
 
 pub(super) const COLUMNS: &str = "id, sha256, name, bytes, state, reason, held_local, held_under, profile, shape, \
-                       available, staged, held, duplicate, rejected, skipped, signed_by";
+                       available, staged, held, duplicate, rejected, skipped, signed_by, added, merged";
 
 impl FileRow {
     /// A file that is looked at without being recorded.
@@ -95,6 +99,8 @@ impl FileRow {
             shape: None,
             signed_by: None,
             counts: Counts::default(),
+            added: 0,
+            merged: 0,
         }
     }
 
@@ -119,6 +125,8 @@ impl FileRow {
                 skipped: row.get(15)?,
             },
             signed_by: row.get(16)?,
+            added: row.get(17)?,
+            merged: row.get(18)?,
         })
     }
 }
@@ -286,6 +294,7 @@ impl Ledger {
             "UPDATE files SET state = 'held', reason = ?2, held_local = ?3, held_under = ?4 WHERE id = ?1",
             params![file.id.0, held.reason, held.local, held.under.0],
         )?;
+        transaction.execute("DELETE FROM waiting WHERE file = ?1", [file.id.0])?;
         self.note_held(file, &held.reason, run)?;
         transaction.commit()?;
         Ok(())
@@ -314,10 +323,11 @@ impl Ledger {
         let duplicate = counts.staged + counts.held + counts.duplicate;
         let transaction = self.connection.unchecked_transaction()?;
         supersede(&transaction, file.id, run)?;
+        let state = if self.is_archive(file.id)? { "read" } else { "staged" };
         transaction.execute(
-            "INSERT INTO run_files VALUES (?1, (SELECT count(*) FROM run_files WHERE run = ?1), ?2, ?3, 'staged', NULL,
+            "INSERT INTO run_files VALUES (?1, (SELECT count(*) FROM run_files WHERE run = ?1), ?2, ?3, ?8, NULL,
              ?4, 0, 0, ?5, ?6, ?7, 0, 0, 0, '[]', '[]')",
-            params![run.0, file.id.0, name, counts.available, duplicate, counts.rejected, counts.skipped],
+            params![run.0, file.id.0, name, counts.available, duplicate, counts.rejected, counts.skipped, state],
         )?;
         transaction.commit()?;
         Ok(())

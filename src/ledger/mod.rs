@@ -5,6 +5,8 @@
 //! it commits before anything is deleted. Beside it lie the encrypted originals and, for each commit, a manifest.
 
 mod alerts;
+mod archives;
+mod attachments;
 mod certificates;
 mod circumstances;
 mod commit;
@@ -19,6 +21,7 @@ mod measures;
 mod notices;
 mod originals;
 mod people;
+mod presence;
 mod questions;
 mod restaging;
 mod runs;
@@ -28,17 +31,21 @@ mod shapes;
 mod state;
 mod supervision;
 mod taken;
+mod transcripts;
 mod usage;
 mod versions;
+mod waiting;
 
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
 pub use alerts::{Ack, AlertId, AlertRow};
+pub use archives::{ArchiveRead, EntryRow};
+pub use attachments::{Astray, AttachmentCounts, AttachmentRow, AttachmentState, Source, SourcePlace};
 pub use certificates::Certificate;
 pub use circumstances::{Circumstances, Concern, Export, FailedReplay, Horizon, LastAtSite, Trouble, Unknown};
-pub use commit::{Commit, RejectedRow, Unplaced};
+pub use commit::{Commit, Extent, RejectedRow, Unplaced};
 pub use contested::Named;
 pub use dismissals::{Dismissal, Matter};
 pub use files::{FileId, FileRow, FileState, Held, Origin, ReceivedFile, Sighting};
@@ -46,6 +53,7 @@ pub use held::{HeldExport, HeldFile, HeldItem, HeldPerson, HeldRecord};
 pub use measures::{Counted, LastRun, Measures};
 pub use notices::{Channel, Notice, NoticeId, Undelivered};
 pub use people::Seen;
+pub use presence::Staying;
 pub use questions::{FileReport, RunReport, UnplacedPerson};
 pub use restaging::{Again, Asked, Restaging};
 pub use runs::{ListedRun, Outcome, RunId, RunTrouble, invoked_by};
@@ -54,8 +62,10 @@ pub use shapes::{RuleSetId, StoredRules};
 pub use state::StateNow;
 pub use supervision::PastRun;
 pub use taken::{RunSign, Untaken};
+pub use transcripts::{Follows, RoomDay};
 pub use usage::RunSize;
 pub use versions::{CONFIGURATION, Change, Rejection, Version};
+pub use waiting::Waiting;
 
 use crate::durable::{self, Disk, PathError};
 

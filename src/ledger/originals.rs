@@ -53,7 +53,14 @@ impl Ledger {
              AND NOT EXISTS (SELECT 1 FROM rejected r WHERE r.file = files.id AND NOT EXISTS (
                  SELECT 1 FROM dismissals d WHERE d.file = r.file AND d.kind = 'record' AND d.ordinal = r.ordinal))
              AND id NOT IN (SELECT file FROM unresolved)
-             AND NOT EXISTS (SELECT 1 FROM replaying WHERE replaying.file = files.id)"
+             AND NOT EXISTS (SELECT 1 FROM replaying WHERE replaying.file = files.id)
+             AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.file = files.id AND (a.looked IS NULL OR a.settled IS NULL))
+             AND NOT EXISTS (SELECT 1 FROM attachments m WHERE m.file = files.id
+                 AND (m.state = 'missing' OR (m.state = 'oversize' AND m.archive IS NULL)))
+             AND NOT EXISTS (SELECT 1 FROM attachments m JOIN files f ON f.id = m.file
+                 WHERE m.archive = files.id AND (m.state = 'oversize' OR f.original_removed IS NULL))
+             AND NOT EXISTS (SELECT 1 FROM archives_used u JOIN files f ON f.id = u.file
+                 WHERE u.archive = files.id AND f.original_removed IS NULL)"
         ))?;
         let mut rows = statement.query([committed_before.as_second()])?;
         let mut files = Vec::new();

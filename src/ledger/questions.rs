@@ -1,12 +1,12 @@
 //! What reports, status and checks ask the ledger. Nothing here changes it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{FileId, Ledger, LedgerError, RejectedRow, Restaging};
+use super::{AttachmentCounts, FileId, Ledger, LedgerError, RejectedRow, Restaging};
 use crate::books::{Books, Counts, Placements};
 use crate::digest::{ItemId, Sha256};
 
@@ -35,10 +35,14 @@ pub struct FileReport {
     pub books: Books,
     /// JSON: what the profile does not name.
     pub unknown: String,
+    /// What happened in its rooms beside what was said: each kind that there was, and how often.
+    pub events: BTreeMap<String, u64>,
     /// JSON: participants of ours without a mailbox.
     pub unresolved: String,
     /// Records that are no items, as they are now.
     pub rejected: Vec<RejectedRow>,
+    /// What became of its attachments, as things are now.
+    pub attachments: AttachmentCounts,
     /// Files that were held under its name and that it settles.
     pub supersedes: Vec<Sha256>,
 }
@@ -118,7 +122,10 @@ impl Ledger {
         report.restaging = self.restaging_of(id)?;
         if report.restaging.is_some() {
             // What an export's records and namesakes are is another run's to say: this one read none of them.
-            report.files.iter_mut().for_each(|file| (file.rejected, file.supersedes) = (Vec::new(), Vec::new()));
+            for file in &mut report.files {
+                (file.rejected, file.supersedes) = (Vec::new(), Vec::new());
+                file.attachments = AttachmentCounts::default();
+            }
         }
         Ok(Some(report))
     }
@@ -137,6 +144,8 @@ impl Ledger {
             let id = FileId(row.get(19)?);
             file.rejected = self.rejected_of(id)?;
             file.supersedes = self.superseded_by(id)?;
+            file.attachments = self.attachment_counts(id)?;
+            file.events = self.events_of(run, id)?;
             file.dismissed = file.state == "held" && self.is_file_dismissed(id)?;
             files.push(file);
         }
@@ -147,6 +156,13 @@ impl Ledger {
         let mut statement =
             self.connection.prepare_cached("SELECT sha256 FROM files WHERE superseded_by = ?1 ORDER BY id")?;
         let rows = statement.query_map([file.0], |row| row.get(0).map(Sha256))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    fn events_of(&self, run: i64, file: FileId) -> Result<BTreeMap<String, u64>, LedgerError> {
+        let sql = "SELECT kind, count FROM file_events WHERE run = ?1 AND file = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let rows = statement.query_map([run, file.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
@@ -271,8 +287,10 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn undated_arrivals(&self) -> Result<Vec<Timestamp>, LedgerError> {
-        let mut statement =
-            self.connection.prepare("SELECT received FROM files WHERE state = 'committed' AND date IS NULL")?;
+        let mut statement = self.connection.prepare(
+            "SELECT received FROM files WHERE state = 'committed' AND date IS NULL
+             AND id NOT IN (SELECT file FROM archives)",
+        )?;
         let rows = statement.query_map([], |row| row.get(0).map(timestamp))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -303,13 +321,14 @@ impl Ledger {
             .optional()?)
     }
 
-    /// How many items the ledger holds of an export, and how many of those are held.
+    /// How many items the ledger holds of an export, and how many of those are held. Messages within transcripts are none.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn items_by_file(&self) -> Result<Vec<(FileId, u64, u64)>, LedgerError> {
-        let mut statement =
-            self.connection.prepare("SELECT file, count(*), sum(held) FROM items GROUP BY file ORDER BY file")?;
+        let mut statement = self
+            .connection
+            .prepare("SELECT file, count(*), sum(held) FROM items WHERE within IS NULL GROUP BY file ORDER BY file")?;
         let rows = statement.query_map([], |row| Ok((FileId(row.get(0)?), row.get(1)?, row.get(2)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
@@ -349,7 +368,9 @@ fn file_report(row: &Row<'_>) -> Result<FileReport, LedgerError> {
         },
         unknown: row.get(17)?,
         unresolved: row.get(18)?,
+        events: BTreeMap::new(),
         rejected: Vec::new(),
+        attachments: AttachmentCounts::default(),
         supersedes: Vec::new(),
     })
 }

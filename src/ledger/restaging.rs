@@ -207,10 +207,10 @@ impl Scratch<'_> {
     ///
     /// # Errors
     /// Where the disk refuses.
-    pub fn again_at(&self, n: u64) -> Result<Vec<Again>, LedgerError> {
-        let sql = "SELECT n, mailbox, time, id, eml FROM scratch.again WHERE n = ?1";
+    pub fn again_at(&self, n: u64, time: i64, id: ItemId) -> Result<Vec<Again>, LedgerError> {
+        let sql = "SELECT n, mailbox, time, id, eml FROM scratch.again WHERE n = ?1 AND time = ?2 AND id = ?3";
         let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query([n])?;
+        let mut rows = statement.query(params![n, time, id.0])?;
         let mut found = Vec::new();
         while let Some(row) = rows.next()? {
             found.push(again(row)?);

@@ -1,17 +1,29 @@
 //! The ledger's tables, as migrations that are only ever appended to: a database of any age becomes today's, and one of
 //! a newer program is left alone.
 
+mod attachments;
+mod presence;
 mod shipping;
+mod transcripts;
 
 use rusqlite::{Connection, TransactionBehavior};
 
+use self::attachments::ATTACHMENTS;
+use self::presence::PRESENCE;
 use self::shipping::SHIPPING;
+use self::transcripts::TRANSCRIPTS;
 use super::LedgerError;
 
 /// Every migration in the order in which it was released; the database's `user_version` says how many it has had.
 /// A released migration is never edited.
-const MIGRATIONS: &[(&str, &str)] =
-    &[("the first tables", FIRST), ("what people are told and decide", PEOPLE), ("the importer's side", SHIPPING)];
+const MIGRATIONS: &[(&str, &str)] = &[
+    ("the first tables", FIRST),
+    ("what people are told and decide", PEOPLE),
+    ("the importer's side", SHIPPING),
+    ("transcripts", TRANSCRIPTS),
+    ("attachments", ATTACHMENTS),
+    ("presence from one export to the next", PRESENCE),
+];
 
 /// Times are Unix seconds; digests are the bytes, not their hexadecimal form. Why each table is as it is:
 ///

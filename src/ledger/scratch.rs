@@ -11,10 +11,12 @@ use crate::digest::ItemId;
 
 const TABLES: &str = "
 CREATE TABLE scratch.items (
-  time INTEGER, id BLOB, ordinal INTEGER, held INTEGER, participants BLOB, export INTEGER,
+  time INTEGER, id BLOB, ordinal INTEGER, held INTEGER, participants BLOB, export INTEGER, within INTEGER,
   PRIMARY KEY (time, id)) WITHOUT ROWID;
 CREATE TABLE scratch.namings (
-  time INTEGER, id BLOB, ordinal INTEGER, participants BLOB, PRIMARY KEY (time, id, ordinal)) WITHOUT ROWID;
+  time INTEGER, id BLOB, ordinal INTEGER, participants BLOB, within INTEGER,
+  PRIMARY KEY (time, id, ordinal)) WITHOUT ROWID;
+CREATE TABLE scratch.transcripts (day INTEGER, room INTEGER, id BLOB, PRIMARY KEY (day, room)) WITHOUT ROWID;
 CREATE TABLE scratch.message_keys (day INTEGER, key INTEGER, PRIMARY KEY (day, key)) WITHOUT ROWID;
 CREATE TABLE scratch.equals (id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
 CREATE TABLE scratch.released (time INTEGER, id BLOB, PRIMARY KEY (time, id)) WITHOUT ROWID;
@@ -29,13 +31,19 @@ CREATE TABLE scratch.circles (circle BLOB, person TEXT, PRIMARY KEY (circle, per
 CREATE TABLE scratch.contested (time INTEGER, id BLOB, PRIMARY KEY (time, id)) WITHOUT ROWID;
 CREATE TABLE scratch.named (time INTEGER, id BLOB, person TEXT, PRIMARY KEY (time, id, person)) WITHOUT ROWID;
 CREATE TABLE scratch.has (time INTEGER, id BLOB, mailbox TEXT, PRIMARY KEY (time, id, mailbox)) WITHOUT ROWID;
+CREATE TABLE scratch.contested_within (n INTEGER, time INTEGER, id BLOB, PRIMARY KEY (n, time, id)) WITHOUT ROWID;
+CREATE TABLE scratch.doubts (ordinal INTEGER PRIMARY KEY, transcript INTEGER, time INTEGER, id BLOB);
+CREATE TABLE scratch.settled (transcript INTEGER PRIMARY KEY);
 CREATE TABLE scratch.again (
-  n INTEGER, mailbox TEXT, time INTEGER, id BLOB, eml TEXT, PRIMARY KEY (n, mailbox)) WITHOUT ROWID;
+  n INTEGER, mailbox TEXT, time INTEGER, id BLOB, eml TEXT, PRIMARY KEY (n, mailbox, id)) WITHOUT ROWID;
+CREATE TABLE scratch.attachments (
+  ordinal INTEGER PRIMARY KEY, reference TEXT, state TEXT, sha256 BLOB, bytes INTEGER, archive BLOB, entry TEXT);
 ";
 
 const NAMES: &[&str] = &[
     "items",
     "namings",
+    "transcripts",
     "message_keys",
     "equals",
     "released",
@@ -47,7 +55,11 @@ const NAMES: &[&str] = &[
     "contested",
     "named",
     "has",
+    "contested_within",
+    "doubts",
+    "settled",
     "again",
+    "attachments",
 ];
 
 /// An item as the ledger knows it, on its way in.
@@ -70,14 +82,17 @@ pub struct Arrival {
 pub enum Verdict {
     /// Not known yet.
     New {
-        /// Its room and MessageID are known with another id.
-        changed: bool,
+        /// How many messages of it have a room and MessageID that are known with another id.
+        changed: u64,
     },
     /// Known already.
     Duplicate {
         /// It names participants in a combination not seen before.
         naming: bool,
     },
+    /// A transcript of known messages only, in some of which participants are in a combination not seen before: a duplicate
+    /// unless one of them is new to it.
+    Doubtful,
 }
 
 /// The working tables of one run.
@@ -137,7 +152,7 @@ impl Scratch<'_> {
     /// # Errors
     /// Where the disk refuses.
     pub fn next_of_dry_run(&self) -> Result<(), LedgerError> {
-        for name in NAMES.iter().filter(|name| !matches!(**name, "items" | "message_keys")) {
+        for name in NAMES.iter().filter(|name| !matches!(**name, "items" | "transcripts" | "message_keys")) {
             self.connection.execute_batch(&format!("DELETE FROM scratch.{name}"))?;
         }
         self.export.set(self.export.get() + 1);
@@ -184,20 +199,32 @@ impl Scratch<'_> {
         if let Some(known) = self.participants_of(arrival)? {
             let naming = known != arrival.participants && !self.named_before(arrival)?;
             if naming {
-                let sql = "INSERT OR IGNORE INTO scratch.namings VALUES (?1, ?2, ?3, ?4)";
-                let row = params![arrival.time, arrival.id.0, arrival.ordinal, arrival.participants];
-                self.connection.prepare_cached(sql)?.execute(row)?;
+                self.note_naming(arrival, None)?;
             }
             return Ok(Verdict::Duplicate { naming });
         }
-        let sql = "INSERT INTO scratch.items VALUES (?1, ?2, ?3, 0, ?4, ?5)";
-        let row = params![arrival.time, arrival.id.0, arrival.ordinal, arrival.participants, self.export.get()];
-        self.connection.prepare_cached(sql)?.execute(row)?;
+        self.take(arrival, None)?;
         let changed = arrival.message_key.map_or(Ok(false), |key| self.take_key(arrival.time, key))?;
-        Ok(Verdict::New { changed })
+        Ok(Verdict::New { changed: u64::from(changed) })
     }
 
-    fn participants_of(&self, arrival: &Arrival) -> Result<Option<[u8; 16]>, LedgerError> {
+    /// An item that is new, or a message `within` the transcript at that place in the export.
+    pub(super) fn take(&self, arrival: &Arrival, within: Option<u64>) -> Result<(), LedgerError> {
+        let sql = "INSERT INTO scratch.items VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)";
+        let Arrival { time, id, ordinal, participants, .. } = arrival;
+        let row = params![time, id.0, ordinal, participants, self.export.get(), within];
+        self.connection.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+
+    pub(super) fn note_naming(&self, arrival: &Arrival, within: Option<u64>) -> Result<(), LedgerError> {
+        let sql = "INSERT OR IGNORE INTO scratch.namings VALUES (?1, ?2, ?3, ?4, ?5)";
+        let row = params![arrival.time, arrival.id.0, arrival.ordinal, arrival.participants, within];
+        self.connection.prepare_cached(sql)?.execute(row)?;
+        Ok(())
+    }
+
+    pub(super) fn participants_of(&self, arrival: &Arrival) -> Result<Option<[u8; 16]>, LedgerError> {
         for sql in [
             "SELECT participants FROM main.items WHERE time = ?1 AND id = ?2",
             "SELECT participants FROM scratch.items WHERE time = ?1 AND id = ?2",
@@ -211,7 +238,7 @@ impl Scratch<'_> {
         Ok(None)
     }
 
-    fn named_before(&self, arrival: &Arrival) -> Result<bool, LedgerError> {
+    pub(super) fn named_before(&self, arrival: &Arrival) -> Result<bool, LedgerError> {
         let mut statement = self.connection.prepare_cached(
             "SELECT 1 FROM main.namings WHERE time = ?1 AND id = ?2 AND participants = ?3
              UNION ALL SELECT 1 FROM scratch.namings WHERE time = ?1 AND id = ?2 AND participants = ?3",
@@ -221,7 +248,7 @@ impl Scratch<'_> {
 
     /// Notes a message's key; whether it was taken on that day or one beside it. (A correction may move a message over
     /// midnight; the same id weeks later is a vendor counting from 1 again.)
-    fn take_key(&self, time: i64, key: u64) -> Result<bool, LedgerError> {
+    pub(super) fn take_key(&self, time: i64, key: u64) -> Result<bool, LedgerError> {
         let day = time.div_euclid(86_400);
         let key = key.cast_signed();
         let mut taken = false;

@@ -39,8 +39,9 @@ impl Ledger {
                  AND NOT EXISTS (SELECT 1 FROM dismissals d WHERE d.file = f.id AND d.kind = 'file')",
             )?,
             unfinished_files: count(
-                "SELECT (SELECT count(*) FROM files WHERE state IN ('received', 'staging'))
-                 + (SELECT count(*) FROM replaying)",
+                // An export that waits for its attachments is nobody's matter.
+                "SELECT (SELECT count(*) FROM files WHERE state IN ('received', 'staging')
+                   AND id NOT IN (SELECT file FROM waiting)) + (SELECT count(*) FROM replaying)",
             )?,
             failed_replays: count("SELECT count(*) FROM files WHERE state = 'committed' AND reason IS NOT NULL")?,
             held_items: count(

@@ -51,7 +51,11 @@ pub fn next_run(
     let past = ledger.past_runs(schedule::remembered_since(schedule, now))?;
     let past: Vec<Past> = past.iter().map(as_past).collect();
     let awaited = !awaited_days(ledger, config, now)?.is_empty();
-    Ok(schedule::next_run(schedule, now, &past, awaited, anew))
+    let next = schedule::next_run(schedule, now, &past, awaited, anew);
+    Ok(match (next, ledger.waiting_until()?) {
+        (Some(next), Some(until)) => Some(schedule::next_look(now, &past, until, next)),
+        (next, _) => next,
+    })
 }
 
 /// When a replay that is due may be made; none where none is.
@@ -90,6 +94,9 @@ fn days(ledger: &Ledger, config: &Config) -> Result<(Option<Date>, BTreeSet<Date
     let day = |time: Timestamp| schedule::local_day(&config.schedule, time);
     let mut have = ledger.committed_dates()?;
     have.extend(ledger.undated_arrivals()?.into_iter().map(day));
+    // What waits for its attachments has come.
+    let (dates, arrivals) = ledger.waiting_days()?;
+    have.extend(dates.into_iter().chain(arrivals.into_iter().map(day)));
     Ok((ledger.first_run()?.map(day), have))
 }
 

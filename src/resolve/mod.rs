@@ -27,7 +27,7 @@ pub use mapping::{Mapping, ReadMapping};
 pub use period::Period;
 
 use crate::domain::{Domain, is_domain};
-use crate::export::{ChatItem, Email, Person, trim};
+use crate::export::{Email, Item, Person, trim};
 use crate::mailbox::domain_of;
 use mapping::Target;
 
@@ -169,10 +169,10 @@ impl Rules {
     }
 
     /// The distinct mailboxes of an item's participants, in their order; none means that the item is held.
-    pub fn mailboxes_of(&self, item: &ChatItem) -> Vec<Mailbox> {
+    pub fn mailboxes_of(&self, item: &Item) -> Vec<Mailbox> {
         let mut seen = HashSet::new();
-        let day = item.record.day();
-        let found = item.participants.iter().filter_map(|participant| match self.resolve(&participant.person, day) {
+        let day = item.day();
+        let found = item.people().filter_map(|person| match self.resolve(person, day) {
             Outcome::Mailbox(mailbox) => Some(mailbox),
             Outcome::External | Outcome::Unresolved => None,
         });

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 
 use super::*;
-use crate::export::{Body, ImId, ItemKind, ItemRecord, Participant, Role};
+use crate::export::{Body, ChatItem, ImId, ItemKind, ItemRecord, Participant, Role};
 
 /// The day of [`item`]'s items.
 const DAY: Date = jiff::civil::date(1970, 1, 1);
@@ -208,7 +208,7 @@ fn outside_its_periods_an_im_id_is_as_if_unmapped() {
     }
 }
 
-fn item(who: &[&str]) -> ChatItem {
+fn item(who: &[&str]) -> Item {
     let participants = who.iter().map(|who| Participant { role: Role::Present, person: Arc::new(person(who)) });
     let record = ItemRecord {
         kind: ItemKind::Message,
@@ -218,8 +218,9 @@ fn item(who: &[&str]) -> ChatItem {
         recipients: Vec::new(),
         time: jiff::Timestamp::UNIX_EPOCH,
         body: Body::Text("".into()),
+        details: None,
     };
-    ChatItem { record, room: Arc::default(), participants: participants.collect() }
+    Item::Chat(ChatItem { record, room: Arc::default(), participants: participants.collect() })
 }
 
 fn placed(rules: &Rules, who: &[&str]) -> Vec<String> {

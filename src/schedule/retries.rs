@@ -58,6 +58,8 @@ pub enum Why {
     LoginRefused,
     /// The export was not there yet.
     NoExport,
+    /// An export waits for the archive of its attachments.
+    Attachments,
 }
 
 /// From when on [`next_run`] needs to know of the runs.
@@ -135,6 +137,26 @@ fn not_refused_again(next: Next, now: Timestamp, past: &[Past]) -> Next {
     let earliest = refused.map(|run| later(run.ended, AFTER_REFUSAL)).max();
     match earliest {
         Some(at) if next.at < at => Next { at, why: Why::LoginRefused },
+        _ => next,
+    }
+}
+
+/// When the site is asked next where an export waits for an archive until a time: as often as for an export that is not there
+/// yet, and at that time in any case. `next` is when it is asked for other reasons; after a failure those count.
+pub fn next_look(now: Timestamp, past: &[Past], until: Timestamp, next: Next) -> Next {
+    let last = past.iter().filter(|run| run.ended <= now).max_by_key(|run| run.ended);
+    match last {
+        Some(run) if run.end == End::Good => {
+            let again = later(run.ended, LOOK_AGAIN);
+            // A run after that time has looked; what waits on all the same is no reason to look without end.
+            let at = if until > run.ended { again.min(until) } else { again };
+            if at < next.at { Next { at, why: Why::Attachments } } else { next }
+        }
+        Some(run) if next.why == Why::Schedule => {
+            let at = until.max(later(run.ended, LONGEST_WAIT));
+            if at < next.at { Next { at, why: Why::Attachments } } else { next }
+        }
+        None if until < next.at => Next { at: until, why: Why::Attachments },
         _ => next,
     }
 }

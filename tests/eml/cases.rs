@@ -4,7 +4,15 @@ use std::sync::Arc;
 
 use icechatd::digest::{ItemId, Sha256};
 use icechatd::eml::Shape;
-use icechatd::export::{Body, ChatItem, Email, ImId, ItemKind, ItemRecord, Participant, Person, Role, Room};
+use icechatd::export::{
+    Body, ChatItem, Email, FileBody, FileData, ImId, ItemKind, ItemRecord, Participant, Person, Role, Room,
+};
+use jiff::tz::TimeZone;
+
+/// A plain shape.
+pub(crate) fn shape(format: u32, footer: bool) -> Shape {
+    Shape { format, footer, zone: TimeZone::UTC, subject: None, headers: Vec::new() }
+}
 
 /// A person; an empty text is an absent one.
 pub(crate) fn person(im_id: &str, email: &str, name: &str, company: &str) -> Person {
@@ -29,6 +37,7 @@ pub(crate) fn item(sender: Person, recipients: Vec<Person>, content: &str) -> Ch
         recipients,
         time: "2026-11-19T13:01:00Z".parse().expect("a time"),
         body: Body::Text(content.into()),
+        details: None,
     };
     ChatItem { record, room: room(Some("ROOM-1001"), Some("Gasoil & Jet")), participants }
 }
@@ -49,7 +58,12 @@ pub(crate) fn attachment(name: &str, content_type: &str, data: &[u8]) -> ChatIte
     let given = |text: &str| (!text.is_empty()).then(|| text.into());
     let mut item = message("");
     item.record.kind = ItemKind::Attachment;
-    item.record.body = Body::File { name: given(name), content_type: given(content_type), data: data.to_vec() };
+    item.record.body = Body::File(FileBody {
+        name: given(name),
+        content_type: given(content_type),
+        reference: None,
+        data: FileData::Inside(data.to_vec()),
+    });
     item
 }
 
@@ -67,7 +81,8 @@ pub(crate) fn crowd(size: usize) -> ChatItem {
 pub(crate) fn id_of(item: &ChatItem) -> ItemId {
     let content = match &item.record.body {
         Body::Text(content) => content.as_bytes(),
-        Body::File { data, .. } => data,
+        Body::File(FileBody { data: FileData::Inside(data) | FileData::Found(data), .. }) => data,
+        Body::File(file) => file.reference.as_deref().unwrap_or_default().as_bytes(),
     };
     Sha256::of(&[content, item.record.time.to_string().as_bytes()].concat()).into()
 }
@@ -110,8 +125,9 @@ fn samples() -> [(&'static str, ChatItem); 5] {
     ]
 }
 
-pub(crate) fn golden() -> Vec<(&'static str, ChatItem, Shape)> {
-    let (footer, bare) = (Shape { footer: true }, Shape { footer: false });
+/// Cases that both formats have, and whether with a footer.
+pub(crate) fn golden() -> Vec<(&'static str, ChatItem, bool)> {
+    let (footer, bare) = (true, false);
     let mut cases: Vec<_> = samples().into_iter().map(|(case, item)| (case, item, footer)).collect();
     let evil = "x\r\nBcc: evil@evil.example\r\n\r\n\"<b@c>\", =?utf-8?Q?d?= \\ \u{202e}e";
     let mut nowhere = inside(item(person("", "not an address", "", ""), vec![], "text"), room(None, None));

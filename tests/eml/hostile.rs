@@ -1,6 +1,6 @@
 //! Random items of the sort that breaks mail programs.
 
-use icechatd::export::{Body, ChatItem, Person, Role};
+use icechatd::export::{Body, ChatItem, FileBody, FileData, ItemKind, Person, Role};
 use proptest::prelude::*;
 
 use super::cases;
@@ -125,11 +125,12 @@ fn body() -> impl Strategy<Value = Body> {
     let file = (proptest::option::of(line()), proptest::option::of(line()), any::<Vec<u8>>());
     prop_oneof![
         3 => content().prop_map(|content| Body::Text(content.into())),
-        1 => file.prop_map(|(name, content_type, data)| Body::File {
+        1 => file.prop_map(|(name, content_type, data)| Body::File(FileBody {
             name: name.map(Into::into),
             content_type: content_type.map(Into::into),
-            data,
-        }),
+            reference: None,
+            data: FileData::Inside(data),
+        })),
     ]
 }
 
@@ -141,6 +142,9 @@ pub(crate) fn item() -> impl Strategy<Value = ChatItem> {
         let mut item = cases::item(sender, people.into_iter().map(|(person, _)| person).collect(), "");
         for (participant, listed) in item.participants[1..].iter_mut().zip(roles) {
             participant.role = if listed { Role::Recipient } else { Role::Present };
+        }
+        if matches!(body, Body::File(_)) {
+            item.record.kind = ItemKind::Attachment;
         }
         item.record.body = body;
         item.record.time = jiff::Timestamp::from_second(seconds).expect("in range");

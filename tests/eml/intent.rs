@@ -1,7 +1,7 @@
 //! Contract section 7 once more, naively: what a reader must see of an item. Only the mail's own syntax is left out.
 
 use icechatd::digest::Sha256;
-use icechatd::export::{Body, ChatItem, Email, ImId, Participant, Person, Role};
+use icechatd::export::{Body, ChatItem, Email, FileBody, FileData, ImId, Participant, Person, Role};
 
 use super::cases::id_of;
 use super::readers::{File, Seen};
@@ -122,7 +122,8 @@ fn footer(item: &ChatItem) -> String {
 fn text(item: &ChatItem, with_footer: bool) -> String {
     let content = match &item.record.body {
         Body::Text(content) => content.replace("\r\n", "\n").replace('\r', "\n"),
-        Body::File { name, data, .. } => {
+        Body::File(FileBody { name, data, .. }) => {
+            let FileData::Inside(data) = data else { panic!("not at hand") };
             let name = shown(name.as_deref()).unwrap_or_else(|| "(without a name)".to_owned());
             format!("Attachment: {name}, {} bytes, SHA-256 {}", data.len(), Sha256::of(data))
         }
@@ -131,7 +132,9 @@ fn text(item: &ChatItem, with_footer: bool) -> String {
 }
 
 fn files(item: &ChatItem) -> Vec<File> {
-    let Body::File { name, content_type, data } = &item.record.body else { return vec![] };
+    let Body::File(FileBody { name, content_type, data: FileData::Inside(data), .. }) = &item.record.body else {
+        return vec![];
+    };
     let line = one_line(name.as_deref().unwrap_or_default());
     let parts: Vec<_> = line.split(['/', '\\']).map(str::trim).filter(|part| !part.is_empty()).collect();
     let last = parts.last().copied().filter(|last| !last.trim_matches('.').is_empty()).unwrap_or("attachment");
@@ -152,7 +155,7 @@ fn files(item: &ChatItem) -> Vec<File> {
 }
 
 /// What a reader must see, and nothing else: the fields are all the fields there are.
-pub(crate) fn intent(item: &ChatItem, footer: bool) -> Seen {
+pub(crate) fn intent(item: &ChatItem, footer: bool, format: u32) -> Seen {
     let mut fields = vec![
         ("content-class", "urn:content-class:custom.IceChat".to_owned()),
         (
@@ -176,7 +179,17 @@ pub(crate) fn intent(item: &ChatItem, footer: bool) -> Seen {
         ("x-ice-chat-sender-imid", item.sender().im_id.as_ref().map(ImId::as_str)),
     ];
     fields.extend(optional.into_iter().filter_map(|(name, value)| Some((name, shown(value)?))));
+    if format >= 2 {
+        let room_name = shown(item.room.name.as_deref()).map(|name| format!(": {name}")).unwrap_or_default();
+        let room_id = shown(item.room.id.as_deref()).map(|id| format!(" [{id}]")).unwrap_or_default();
+        fields.push(("thread-topic", format!("ICE Chat{room_name}{room_id}")));
+        fields.push(("thread-index", thread_index(item)));
+        let file = matches!(item.record.body, Body::File(_));
+        fields.push(("x-ice-chat-kind", if file { "attachment" } else { "message" }.to_owned()));
+        fields.extend(file.then(|| ("x-ice-chat-attachment", "attached".to_owned())));
+    }
     Seen {
+        html: None,
         from: mailboxes(item, Role::Sender),
         to: mailboxes(item, Role::Recipient),
         cc: mailboxes(item, Role::Present),
@@ -206,6 +219,19 @@ fn thread(item: &ChatItem) -> String {
         fed.extend(value.into_bytes());
     }
     format!("<{}@icechat.invalid>", &Sha256::of(&fed).to_string()[..32])
+}
+
+/// MS-OXOMSG 2.2.1.3, with FILETIME as big numbers.
+fn thread_index(item: &ChatItem) -> String {
+    let filetime = |nanoseconds: i128| nanoseconds.div_euclid(100) + 116_444_736_000_000_000;
+    let time = item.record.time.as_nanosecond();
+    let midnight = time - time.rem_euclid(86_400_000_000_000);
+    let begins = filetime(midnight) >> 24;
+    let references = thread(item);
+    let mut hex = format!("01{begins:010x}{}", &references[1..33]);
+    let delta = (filetime(time) - (begins << 24)) >> 18;
+    hex.extend([format!("{delta:08x}"), id_of(item).to_string()[..2].to_owned()]);
+    data_encoding::BASE64.encode(&data_encoding::HEXLOWER.decode(hex.as_bytes()).expect("hexadecimal"))
 }
 
 /// What readers forgive and archives should not: bare line ends, long lines, 8-bit or control bytes, a field twice.

@@ -41,15 +41,18 @@ def seen(octets):
     defects = [str(defect) for part in mail.walk() for defect in part.defects]
     defects += [str(defect) for name in names for defect in mail[name].defects]
     assert not defects, defects
-    parts = list(mail.iter_parts()) if mail.is_multipart() else [mail]
-    assert parts[0].get_content_type() == "text/plain", parts[0].get_content_type()
+    parts = list(mail.iter_parts()) if mail.get_content_type() == "multipart/mixed" else [mail]
+    forms = list(parts[0].iter_parts()) if parts[0].is_multipart() else [parts[0]]
+    assert not parts[0].is_multipart() or parts[0].get_content_type() == "multipart/alternative"
+    assert [form.get_content_type() for form in forms] == ["text/plain", "text/html"][: len(forms)]
     assert [part.get_content_disposition() for part in parts[1:]] == ["attachment"] * (len(parts) - 1)
     return {
         "from": addresses(mail, plain, "from"),
         "to": addresses(mail, plain, "to"),
         "cc": addresses(mail, plain, "cc"),
         "fields": {name: field(mail, name) for name in names if name not in SHOWN_APART},
-        "text": parts[0].get_content().replace("\r\n", "\n"),
+        "text": forms[0].get_content().replace("\r\n", "\n"),
+        "html": forms[1].get_content().replace("\r\n", "\n") if len(forms) > 1 else None,
         "files": [
             {
                 "name": part.get_filename(),

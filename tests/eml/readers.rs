@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use mail_parser::{Address, HeaderName, MessageParser, MessagePart, MimeHeaders};
+use mail_parser::{Address, HeaderName, MessageParser, MessagePart, MimeHeaders, PartType};
 use serde::Deserialize;
 
 /// A mail as a reader shows it, line ends as LF. `fields` are all fields but the addresses and the part's own.
@@ -15,6 +15,7 @@ pub(crate) struct Seen {
     pub(crate) cc: Vec<(String, String)>,
     pub(crate) fields: BTreeMap<String, String>,
     pub(crate) text: String,
+    pub(crate) html: Option<String>,
     pub(crate) files: Vec<File>,
 }
 
@@ -44,7 +45,9 @@ pub(crate) fn by_mail_parser(bytes: &[u8]) -> Seen {
     let mail = MessageParser::new().with_minimal_headers().default_header_text().parse(bytes).expect("no mail");
     let field = |name: &str| match name {
         "date" => mail.date().expect("no date").to_timestamp().to_string(),
-        "message-id" | "references" => mail.header_raw(name).unwrap_or_default().trim().to_owned(),
+        "message-id" | "references" | "in-reply-to" => {
+            mail.header_raw(name).unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ")
+        }
         _ => mail
             .header(HeaderName::parse(name).expect("a name"))
             .and_then(|value| value.as_text())
@@ -69,6 +72,11 @@ pub(crate) fn by_mail_parser(bytes: &[u8]) -> Seen {
         cc: addresses(mail.cc()),
         fields,
         text: mail.body_text(0).expect("no text").replace("\r\n", "\n"),
+        // Where there is none, the parser makes one of the text.
+        html: mail.parts.iter().find_map(|part| match &part.body {
+            PartType::Html(html) => Some(html.replace("\r\n", "\n")),
+            _ => None,
+        }),
         files: files.collect(),
     }
 }

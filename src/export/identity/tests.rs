@@ -4,13 +4,22 @@ use std::sync::Arc;
 
 use super::*;
 use crate::export::testing::item;
-use crate::export::{ImId, Participant, Role, Room};
+use crate::export::{ChatItem, ImId, Participant, Role, Room};
 
 fn chat(fields: &str) -> ChatItem {
     let record = item(fields);
     let room = Arc::new(Room { id: Some("R".into()), name: None });
     let participants = vec![Participant { role: Role::Sender, person: Arc::new(record.sender.clone()) }];
     ChatItem { record, room, participants }
+}
+
+/// The id of an item rather than of its parts.
+fn item_id(item: &ChatItem, ordinal: Option<u32>) -> ItemId {
+    super::item_id(&item.record, &item.room, ordinal)
+}
+
+fn message_key(item: &ChatItem) -> Option<u64> {
+    super::message_key(&item.record, &item.room)
 }
 
 fn message(extra: &str) -> ChatItem {
@@ -79,7 +88,7 @@ fn the_participants_digest_is_that_of_a_set() {
             let person = Person { im_id: ImId::new(key), ..Person::default() };
             Participant { role: Role::Recipient, person: Arc::new(person) }
         });
-        ChatItem { participants: participants.collect(), ..message("") }
+        participants.collect::<Vec<_>>()
     };
     let digest = participants_digest(&named(&["a", "b"]));
     assert_eq!(participants_digest(&named(&["B", "a", "A"])), digest);

@@ -7,22 +7,29 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
-use crate::export::Role;
 use crate::export::testing::{LIMITS, SAMPLE, conversation, icechat};
+use crate::export::{EventKind, Role};
 
+const MESSAGES: Grouping = Grouping { by_day: None, events: false };
 const TINY: Hold = Hold { bytes: 0, records: 0 };
 
 fn run(xml: &str, hold: Hold) -> (Survey, Vec<Step>) {
+    run_by(&Grouping::default(), xml, hold)
+}
+
+fn run_by(grouping: &Grouping, xml: &str, hold: Hold) -> (Survey, Vec<Step>) {
     let profile = icechat();
-    let survey = survey(&profile, LIMITS, hold, xml.as_bytes()).unwrap();
+    let survey = survey(&profile, LIMITS, hold, grouping, &[], xml.as_bytes()).unwrap();
     let mut steps = Vec::new();
     let mut sink = |step| -> Result<(), Infallible> {
         steps.push(step);
         Ok(())
     };
-    let counts = items(&profile, LIMITS, &survey, xml.as_bytes(), &mut sink).unwrap();
+    let counts = items(&profile, LIMITS, &survey, grouping, Turn::ALL, xml.as_bytes(), &mut sink).unwrap();
     assert_eq!(counts, survey.counts);
-    assert_eq!(steps.len() as u64, counts.available());
+    if grouping.by_day.is_none() {
+        assert_eq!(steps.len() as u64, counts.available());
+    }
     (survey, steps)
 }
 
@@ -40,9 +47,12 @@ fn named(participant: &crate::export::Participant) -> Named {
 #[test]
 fn the_sample_has_the_participants_the_contract_gives_it() {
     let (survey, steps) = run(SAMPLE, Hold::default());
-    assert_eq!(survey.counts, Counts { conversations: 2, messages: 5, attachments: 0, rejected: 0, presence: 3 });
+    let mut events = EventCounts::default();
+    events.add(EventKind::Entered, 2);
+    events.add(EventKind::Left, 1);
+    assert_eq!(survey.counts, Counts { conversations: 2, messages: 5, events, ..Counts::default() });
     let participants = steps.iter().map(|step| {
-        let Step::Item(item) = step else { panic!("rejected") };
+        let Step::Item { item, .. } = step else { panic!("rejected") };
         let people = item.participants.iter().map(|one| {
             let (role, im_id, email, ..) = named(one);
             format!("{role:?} {im_id} {email}")
@@ -67,20 +77,20 @@ fn the_sample_has_the_participants_the_contract_gives_it() {
 #[test]
 fn a_sink_stops_the_pass() {
     let profile = icechat();
-    let survey = survey(&profile, LIMITS, TINY, SAMPLE.as_bytes()).unwrap();
+    let survey = survey(&profile, LIMITS, TINY, &MESSAGES, &[], SAMPLE.as_bytes()).unwrap();
     let mut taken = 0;
     let mut sink = |_| {
         taken += 1;
         if taken == 2 { Err(std::io::Error::other("full")) } else { Ok(()) }
     };
-    let error = items(&profile, LIMITS, &survey, SAMPLE.as_bytes(), &mut sink).unwrap_err();
+    let error = items(&profile, LIMITS, &survey, &MESSAGES, Turn::ALL, SAMPLE.as_bytes(), &mut sink).unwrap_err();
     assert_eq!((error.to_string().as_str(), taken), ("full", 2));
 }
 
 #[test]
 fn too_many_people_hold_the_file() {
     let limits = ReadLimits { max_participants: 3, ..LIMITS };
-    let error = survey(&icechat(), limits, Hold::default(), SAMPLE.as_bytes()).unwrap_err();
+    let error = survey(&icechat(), limits, Hold::default(), &MESSAGES, &[], SAMPLE.as_bytes()).unwrap_err();
     assert_eq!(
         error.to_string(),
         "line 35, column 15: the conversation has more than 3 participants; raise limits.max_participants if that is right"
@@ -91,10 +101,41 @@ fn too_many_people_hold_the_file() {
 fn another_export_than_the_surveyed_is_noticed_where_it_is_larger() {
     let profile = icechat();
     let hold = Hold { bytes: 4 << 20, records: 1 };
-    let survey = survey(&profile, LIMITS, hold, conversation("").as_bytes()).unwrap();
+    let survey = survey(&profile, LIMITS, hold, &MESSAGES, &[], conversation("").as_bytes()).unwrap();
     let mut sink = |_| -> Result<(), Infallible> { Ok(()) };
-    let error = items(&profile, LIMITS, &survey, SAMPLE.as_bytes(), &mut sink).unwrap_err();
+    let error = items(&profile, LIMITS, &survey, &MESSAGES, Turn::ALL, SAMPLE.as_bytes(), &mut sink).unwrap_err();
     assert!(error.to_string().ends_with("this conversation is not the one that was surveyed"), "{error}");
+}
+
+#[test]
+fn as_items_events_have_a_person_and_whoever_was_there() {
+    let xml = conversation(
+        "<Message><MessageID>m</MessageID><ImId>a</ImId><DateTimeUTC>1</DateTimeUTC><Content/></Message>\
+         <ParticipantEntered><User><ImId>b</ImId></User><DateTimeUTC>2</DateTimeUTC></ParticipantEntered>\
+         <ParticipantLeft><User><ImId>b</ImId></User></ParticipantLeft>\
+         <ParticipantLeft><User><ImId>a</ImId></User><DateTimeUTC>3</DateTimeUTC></ParticipantLeft>",
+    );
+    let grouping = Grouping { by_day: None, events: true };
+    for hold in [Hold::default(), TINY] {
+        let (survey, steps) = run_by(&grouping, &xml, hold);
+        let (counts, events) = (survey.counts, survey.counts.events);
+        assert_eq!((counts.records(), counts.rejected, counts.available()), (3, 1, 4));
+        assert_eq!((events.of(EventKind::Entered), events.of(EventKind::Left)), (1, 2));
+        let shown: Vec<String> = steps
+            .iter()
+            .map(|step| match step {
+                Step::Item { ordinal, item } => {
+                    let people = item.participants.iter().map(|one| named(one).1).collect::<Vec<_>>();
+                    format!("{ordinal} {} {}", item.record.kind.as_str(), people.join(" "))
+                }
+                Step::Rejected { ordinal, record } => format!("{ordinal} {} {}", record.kind.as_str(), record.reason),
+                Step::Transcript(_) => unreachable!("not grouped"),
+            })
+            .collect();
+        assert_eq!(shown, ["0 message a", "1 entered b a", "2 left no time", "3 left a b"]);
+    }
+    let (survey, steps) = run(&xml, Hold::default());
+    assert_eq!((steps.len(), survey.counts.events.of(EventKind::Left)), (1, 2), "counted, and no items");
 }
 
 /// A person as a test writes one: numbers into small pools, 0 for absent. Several spellings of one `ImId` occur.
@@ -297,8 +338,8 @@ proptest! {
         let found: Vec<Vec<Named>> = held
             .iter()
             .filter_map(|step| match step {
-                Step::Item(item) => Some(item.participants.iter().map(named).collect()),
-                Step::Rejected(_) => None,
+                Step::Item { item, .. } => Some(item.participants.iter().map(named).collect()),
+                Step::Transcript(_) | Step::Rejected { .. } => None,
             })
             .collect();
         prop_assert_eq!(found, reference(&lines), "{}", xml);

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::export::testing::{LIMITS, SAMPLE, conversation, icechat, item, only, read, rejected, whole};
-use crate::export::{Body, ItemKind, Presence};
+use crate::export::{Body, Details, EventKind, FileBody, FileData, ItemKind, ItemRecord};
 
 const M: &str = "<ImId>a</ImId><DateTimeUTC>5</DateTimeUTC>";
 
@@ -21,7 +21,7 @@ fn unknown(xml: &str) -> Vec<(String, u64)> {
 fn content(inside: &str) -> String {
     match item(&format!("<Message>{M}{inside}</Message>")).body {
         Body::Text(text) => text.into(),
-        Body::File { .. } => panic!("a file"),
+        Body::File(_) => panic!("a file"),
     }
 }
 
@@ -166,7 +166,14 @@ fn elements_match_by_local_name_in_any_order() {
     );
     let odd = "<i:Message xmlns:i='urn:x' i:new='1' xsi:nil='false'><i:Content>x</i:Content><!-- c --><?p i?>\
                <i:DateTimeUTC>\n5 </i:DateTimeUTC><j:ImId xml:lang='en'> a</j:ImId><MessageID>m</MessageID></i:Message>";
-    assert_eq!(item(odd), plain);
+    let read = item(odd);
+    let source = Some(odd.into());
+    assert_eq!(
+        *read.details.unwrap(),
+        Details { source, ..Details::default() },
+        "it has an attribute that nobody knows"
+    );
+    assert_eq!(ItemRecord { details: None, ..item(odd) }, plain);
     let empty =
         item(&format!("<Message>{M}<MessageID> </MessageID><SenderEmail/><Recipient/><Content>x</Content></Message>"));
     assert_eq!((empty.message_id, empty.sender.email, empty.recipients), (None, None, vec![]));
@@ -287,7 +294,10 @@ fn attachments_are_items() {
     let record = item(&xml);
     assert_eq!(record.kind, ItemKind::Attachment);
     let (name, content_type) = (Some("a.txt".into()), Some("text/plain".into()));
-    assert_eq!(record.body, Body::File { name, content_type, data: b"hello".to_vec() });
+    assert_eq!(
+        record.body,
+        Body::File(FileBody { name, content_type, reference: None, data: FileData::Inside(b"hello".to_vec()) })
+    );
     let large = format!("<Attachment>{M}<Data>{}</Data></Attachment>", "QUFB".repeat(300_000));
     let limits = ReadLimits { max_message: 1000, ..LIMITS };
     let (steps, _) = read(conversation(&large).as_bytes(), limits, usize::MAX);
@@ -298,23 +308,23 @@ fn attachments_are_items() {
 fn presence_events_name_people() {
     let user = "<User><ImId>a</ImId><FirstName>Amy</FirstName><LastName>Adams</LastName><CompanyName>C</CompanyName>\
                 <EmailAddress>a@x</EmailAddress></User>";
-    let Record::Presence(event) =
+    let Record::Event(event) =
         only(&format!("<ParticipantLeft>{user}<DateTimeUTC>5.5</DateTimeUTC></ParticipantLeft>"))
     else {
         panic!("no presence");
     };
-    assert_eq!(event.presence, Presence::Left);
+    assert_eq!(event.kind, EventKind::Left);
     assert_eq!(event.person.name.as_deref(), Some("Amy Adams"));
     assert_eq!(event.person.company.as_deref(), Some("C"));
     assert_eq!(event.time.unwrap().to_string(), "1970-01-01T00:00:05.5Z");
-    let Record::Presence(event) =
+    let Record::Event(event) =
         only("<ParticipantEntered><User><LastName>B</LastName><ImId>b</ImId></User></ParticipantEntered>")
     else {
         panic!("no presence");
     };
     assert_eq!((event.person.name.as_deref(), event.time), (Some("B"), None));
     let twice = "<DateTimeUTC>5</DateTimeUTC><DateTimeUTC>6</DateTimeUTC>";
-    let Record::Presence(event) = only(&format!("<ParticipantLeft>{twice}{user}</ParticipantLeft>")) else {
+    let Record::Event(event) = only(&format!("<ParticipantLeft>{twice}{user}</ParticipantLeft>")) else {
         panic!("no presence");
     };
     assert_eq!(event.time, None, "neither of two times is taken");
@@ -325,7 +335,7 @@ fn whatever_the_profile_does_not_name_is_counted() {
     let table: &[(&str, &[(&str, u64)])] = &[
         ("", &[]),
         ("<StartTimeUTC>x</StartTimeUTC><EndTimeUTC a='1'><b/></EndTimeUTC>", &[]),
-        ("<Disclaimer a='1'>x<b>y</b></Disclaimer><SystemMessage/>", &[]),
+        ("<Disclaimer a='1'>x<b>y</b></Disclaimer><SystemMessage/>", &[("/Disclaimer/@a", 1), ("/Disclaimer/b", 1)]),
         ("<Poll><Vote/><Vote/></Poll>", &[("/Poll", 1), ("/Poll/Vote", 2)]),
         ("<Poll/><x:Poll/>text", &[("/Poll", 2), ("/text()", 1)]),
         ("<Message/>\n<Message>a<Edited/>b</Message>", &[("/Message/Edited", 1), ("/Message/text()", 1)]),
@@ -407,7 +417,7 @@ fn memory_stays_small_whatever_is_long() {
         assert!(record.reason.starts_with("longer than limits") || record.reason.starts_with("the data"), "{record:?}");
         assert_eq!(record.sender.im_id.unwrap().as_str(), "a");
         assert_eq!(bytes, (head.len() + body.len() * 300_000 + tail.len()) as u64);
-        assert!(reader.piece.capacity() < 1_000_000, "{}", reader.piece.capacity());
+        assert!(reader.walk.piece_room() < 1_000_000, "{}", reader.walk.piece_room());
         assert!(matches!(reader.step(), Ok(Some(Step::End(_)))));
         assert!(reader.step().unwrap().is_none());
     }
@@ -472,7 +482,7 @@ fn only_texts_may_be_long() {
         let input = (&b"<IceChatExport>"[..]).chain(Endless { head, body, times: 300_000, tail: b"" });
         let mut reader = Reader::new(&profile, LIMITS, input);
         assert_eq!(reader.step().unwrap_err().to_string(), expected);
-        assert!(reader.piece.capacity() < 300_000, "{}", reader.piece.capacity());
+        assert!(reader.walk.piece_room() < 300_000, "{}", reader.walk.piece_room());
     }
 }
 
