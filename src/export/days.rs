@@ -20,9 +20,11 @@ pub(super) const DAYS: u64 = 16;
 pub(super) enum Place {
     /// On the day of its time; what follows without a time stands with it.
     Anchor(Date),
+    /// On the day of its time, as an item from before that is shown again.
+    Again(Date),
     /// On the day of its time, if that day has an item.
     On(Date),
-    /// With the item before it, or the first.
+    /// With the item before it that is not shown again, or the first.
     With,
     /// Nowhere: another turn has it.
     Nowhere,
@@ -46,7 +48,11 @@ impl Calendar {
     /// Where a record of `turn` stands for who looks at the turn `looking`.
     pub(super) fn place(&self, record: &Record, turn: usize, looking: usize) -> Place {
         match record {
-            Record::Item(item) if turn == looking => Place::Anchor(self.day(item.time)),
+            Record::Item(item) if turn == looking => {
+                let again = item.details.as_ref().is_some_and(|details| details.history.is_some());
+                let day = self.day(item.time);
+                if again { Place::Again(day) } else { Place::Anchor(day) }
+            }
             // What was let in later was not readable when all others were taken in, and stays so there.
             Record::Item(_) | Record::Rejected(_) if looking == 0 => Place::With,
             Record::Event(event) if looking == 0 => match event.time {
@@ -67,8 +73,9 @@ pub(super) struct Days {
     mentions: Vec<Person>,
     index: HashMap<Box<str>, u32>,
     noted: BTreeMap<(usize, Date), Noted>,
-    /// By turn, the day of its first anchor.
+    /// By turn, the day of its first anchor, and of the first that is shown again.
     first: BTreeMap<usize, Date>,
+    first_again: BTreeMap<usize, Date>,
     /// The day of the last anchor of turn 0.
     current: Option<Date>,
     /// Invitations without a time, before any anchor.
@@ -111,6 +118,7 @@ impl Days {
             index: HashMap::new(),
             noted: BTreeMap::new(),
             first: BTreeMap::new(),
+            first_again: BTreeMap::new(),
             current: None,
             early: Vec::new(),
             count: 0,
@@ -125,16 +133,19 @@ impl Days {
         let place = self.calendar.place(record, turn, turn);
         if let Place::Anchor(day) = place {
             self.first.entry(turn).or_insert(day);
-            self.on((turn, day)).ordinal.get_or_insert(ordinal);
             if turn == 0 {
                 self.current = Some(day);
                 let early = std::mem::take(&mut self.early);
                 self.on((0, day)).invited.extend(early);
             }
         }
+        if let Place::Anchor(day) | Place::Again(day) = place {
+            self.first_again.entry(turn).or_insert(day);
+            self.on((turn, day)).ordinal.get_or_insert(ordinal);
+        }
         match record {
             Record::Item(item) => {
-                let Place::Anchor(day) = place else { return Ok(()) };
+                let (Place::Anchor(day) | Place::Again(day)) = place else { return Ok(()) };
                 self.touch((turn, day), item.time, true);
                 let sender = self.mention(&item.sender);
                 let noted = self.on((turn, day));
@@ -219,9 +230,9 @@ impl Days {
         Some(number)
     }
 
-    /// The day of the first anchor of a turn.
+    /// The day of the first item of a turn that is not merely shown again, or else of the first.
     pub(super) fn first(&self, turn: usize) -> Option<Date> {
-        self.first.get(&turn).copied()
+        self.first.get(&turn).or(self.first_again.get(&turn)).copied()
     }
 
     /// How many records of a turn have a time on a day that has a transcript; `None` where it has none.
@@ -254,7 +265,9 @@ impl Days {
             .map(|(who, stays)| (who, Attended { person: Arc::clone(attendance.person(who)), stays, invited: vec![] }))
             .collect();
         let participants = self.participants(noted, attendance, attended.keys().copied());
-        for invited in &noted.invited {
+        // Where nothing was said anew, they stand with what was shown again.
+        let early = self.early.iter().filter(|_| turn == 0 && self.first(turn) == Some(day));
+        for invited in noted.invited.iter().chain(early) {
             let Some(number) = attendance.number(&self.mentions[invited.who as usize]) else { continue };
             let person = || Arc::clone(attendance.person(number));
             let attended =

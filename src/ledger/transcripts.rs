@@ -41,6 +41,10 @@ impl Scratch<'_> {
             }
             return self.admit(arrival);
         }
+        if within.is_empty() {
+            // A part in which people only came and went: nothing in it could be known already.
+            return self.take_transcript(arrival, within);
+        }
         match self.unknown_combinations(within)? {
             None => self.take_transcript(arrival, within),
             Some(known) if known.is_empty() => Ok(Verdict::Duplicate { naming: false }),

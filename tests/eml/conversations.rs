@@ -7,7 +7,7 @@ use std::fmt::Write;
 use std::io::Read;
 use std::sync::Arc;
 
-use icechatd::digest::ItemId;
+use icechatd::digest::{ItemId, Sha256};
 use icechatd::eml::{FORMAT_VERSION, Identity, Shape, frame, measure, render};
 use icechatd::export::passes::{ByDay, Counts, Grouping, Hold, Step, Turn, items, survey};
 use icechatd::export::profile::Profile;
@@ -21,7 +21,7 @@ use proptest::prelude::*;
 
 use super::cases::shape;
 use super::hostile;
-use super::readers::by_mail_parser;
+use super::readers::{by_mail_parser, by_python};
 
 const LIMITS: ReadLimits = ReadLimits { max_message: 1 << 20, max_attachment: 1 << 20, max_participants: 10_000 };
 const STREAMED: Hold = Hold { bytes: 0, records: 0 };
@@ -32,7 +32,7 @@ const LENGTH: i64 = 73 * 3600;
 
 #[derive(Debug, Clone)]
 enum Happening {
-    Said { who: usize, to: Vec<usize>, time: Option<i64>, text: String },
+    Said { who: usize, to: Vec<usize>, time: Option<i64>, text: String, again: bool },
     Came { who: usize, entered: bool, time: Option<i64> },
 }
 
@@ -48,8 +48,8 @@ fn happening() -> impl Strategy<Value = Happening> {
     let time = || prop::option::weighted(0.9, START..START + LENGTH);
     let who = || 0..PEOPLE.len();
     prop_oneof![
-        3 => (who(), prop::collection::vec(who(), 0..3), time(), hostile::content())
-            .prop_map(|(who, to, time, text)| Happening::Said { who, to, time, text }),
+        3 => (who(), prop::collection::vec(who(), 0..3), time(), hostile::content(), prop::bool::weighted(0.2))
+            .prop_map(|(who, to, time, text, again)| Happening::Said { who, to, time, text, again }),
         1 => (who(), any::<bool>(), time()).prop_map(|(who, entered, time)| Happening::Came { who, entered, time }),
     ]
 }
@@ -63,16 +63,16 @@ fn export(conversations: &[Vec<Happening>]) -> String {
         for happening in happenings {
             let time = happening.time().map_or(String::new(), |time| format!("<DateTimeUTC>{time}</DateTimeUTC>"));
             match happening {
-                Happening::Said { who, to, text, .. } => {
-                    let who = PEOPLE[*who];
-                    write!(xml, "<Message><MessageID>m{number}</MessageID><ImId>{who}</ImId>").unwrap();
+                Happening::Said { who, to, text, again, .. } => {
+                    let (who, tag) = (PEOPLE[*who], if *again { "History" } else { "Message" });
+                    write!(xml, "<{tag}><MessageID>m{number}</MessageID><ImId>{who}</ImId>").unwrap();
                     for to in to {
                         write!(xml, "<Recipient><ImId>{}</ImId></Recipient>", PEOPLE[*to]).unwrap();
                     }
                     let allowed =
                         |c: &char| matches!(c, '\t' | '\n' | ' '..='\u{fffd}' | '\u{10000}'..) && !"<&>".contains(*c);
                     let text: String = text.chars().filter(allowed).collect();
-                    write!(xml, "{time}<Content>«{number}» {text} «/{number}»</Content></Message>").unwrap();
+                    write!(xml, "{time}<Content>«{number}» {text} «/{number}»</Content></{tag}>").unwrap();
                     number += 1;
                 }
                 Happening::Came { who, entered, .. } => {
@@ -100,6 +100,15 @@ fn grouping(max_size: u64, events: bool) -> Grouping {
     Grouping { by_day: Some(ByDay { zone: zone(), max_size, attached: Arc::default(), measure, frame }), events }
 }
 
+/// The built-in profile, with messages that are shown again.
+fn profile() -> Profile {
+    let history = "[[record]]\nkind = \"history\"\npath = \"History\"\nmessage_id = \"MessageID\"\n\
+                   time = \"DateTimeUTC\"\ncontent = \"Content\"\n[record.person]\nim_id = \"ImId\"\n\
+                   [[record.recipient]]\npath = \"Recipient\"\nperson = { im_id = \"ImId\" }\n";
+    let text = Profile::builtin("icechat").unwrap().text().to_owned();
+    Profile::parse("test", &format!("{text}\n{history}")).unwrap()
+}
+
 struct Cut<'a>(&'a [u8], usize);
 
 impl Read for Cut<'_> {
@@ -111,7 +120,7 @@ impl Read for Cut<'_> {
 
 /// All turns of an export.
 fn steps(xml: &str, grouping: &Grouping, hold: Hold, late: &[BTreeSet<u64>], cut: usize) -> (Counts, Vec<Step>) {
-    let profile = Profile::builtin("icechat").unwrap();
+    let profile = profile();
     let survey = survey(&profile, LIMITS, hold, grouping, late, Cut(xml.as_bytes(), cut)).unwrap();
     let mut steps = Vec::new();
     for number in 0..=late.len() {
@@ -364,6 +373,11 @@ proptest! {
         events: bool,
     ) {
         happenings.sort_by_key(|one| one.time().unwrap_or(START));
+        for happening in &mut happenings {
+            if let Happening::Said { time: Some(time), again: true, .. } = happening {
+                *time -= 5 * 86_400;
+            }
+        }
         let xml = export(&[happenings]);
         let (_, held) = steps(&xml, &grouping(max_size, events), Hold::default(), &[], usize::MAX);
         let (_, streamed) = steps(&xml, &grouping(max_size, events), STREAMED, &[], usize::MAX);
@@ -439,4 +453,43 @@ fn a_day_of_100_000_messages_streams() {
     assert_eq!(messages, 100_000);
     let kibibytes: u64 = peak.split_whitespace().nth(1).unwrap().parse().unwrap();
     assert!(kibibytes < 96 * 1024, "{peak}");
+}
+
+fn rendered(step: Step, shape: &Shape) -> Option<(String, Vec<u8>)> {
+    let item = match step {
+        Step::Item { item, .. } => Item::Chat(item),
+        Step::Transcript(transcript) => Item::Transcript(transcript),
+        Step::Rejected { .. } => return None,
+    };
+    let name = match &item {
+        Item::Chat(item) => format!("{}-{}", item.record.kind.as_str(), item.record.line),
+        Item::Transcript(one) => format!("{}-{}-{}", one.room.id.as_deref().unwrap_or("room"), one.day, one.part),
+    };
+    let id = Sha256::of(name.as_bytes()).into();
+    Some((name, render(&item, Identity { id, follows: None }, shape).bytes))
+}
+
+/// The examples of both built-in profiles, by both groupings, as golden mails.
+#[test]
+fn the_examples_of_both_profiles_in_both_groupings() {
+    let icechat = include_str!("../fixtures/samples/icechat.xml");
+    let bloomberg = include_str!("../fixtures/profiles/bloomberg-ib/f848135.ib19.261119.xml");
+    let shape = new_york();
+    let mut emls = Vec::new();
+    for (profile, xml) in [("icechat", icechat), ("bloomberg-ib", bloomberg)] {
+        let built_in = Profile::builtin(profile).unwrap();
+        let messages = Grouping { by_day: None, events: true };
+        for (word, grouping) in [("message", messages), ("conversation", grouping(10 << 20, false))] {
+            let survey = survey(&built_in, LIMITS, Hold::default(), &grouping, &[], xml.as_bytes()).unwrap();
+            let mut sink = |step| -> Result<(), Infallible> {
+                emls.extend(rendered(step, &shape).map(|(name, eml)| (format!("{profile}-{word}-{name}"), eml)));
+                Ok(())
+            };
+            items(&built_in, LIMITS, &survey, &grouping, Turn::ALL, xml.as_bytes(), &mut sink).unwrap();
+        }
+    }
+    super::compare_with_files("examples", &emls);
+    let (_, bytes): (Vec<_>, Vec<_>) = emls.into_iter().unzip();
+    let seen: Vec<_> = bytes.iter().map(|eml| by_mail_parser(eml)).collect();
+    assert_eq!(by_python(&bytes), seen);
 }

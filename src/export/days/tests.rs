@@ -116,6 +116,23 @@ fn a_later_turn_has_its_own() {
     assert_eq!(shown(&days, &attendance, 1, 20).0, "S f, P a, P c");
 }
 
+fn shown_again(who: &str, hour: i64) -> Record {
+    let Record::Item(mut item) = said(who, &[], hour) else { unreachable!("an item") };
+    item.details.get_or_insert_default().history = Some(0);
+    Record::Item(item)
+}
+
+#[test]
+fn what_has_no_time_stands_with_what_is_said_and_not_with_what_is_shown_again() {
+    let invited = || event(EventKind::Invited, "a", &["guest"], None);
+    let (days, attendance) = noted(&[shown_again("old", 1), invited(), said("a", &[], 25)], false, &[]);
+    assert_eq!(days.first(0), Some(jiff::civil::date(2026, 11, 20)));
+    assert!(!shown(&days, &attendance, 0, 19).1.contains("guest"));
+    assert!(shown(&days, &attendance, 0, 20).1.contains("guest i- by a"));
+    let (days, attendance) = noted(&[shown_again("old", 1), invited()], false, &[]);
+    assert!(shown(&days, &attendance, 0, 19).1.contains("guest i- by a"), "there is nothing else");
+}
+
 #[test]
 fn as_items_events_concern_whom_they_name() {
     let records = [

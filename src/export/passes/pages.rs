@@ -1,8 +1,8 @@
 //! A conversation's days as transcripts: which line stands on which day, and where a part ends.
 //!
 //! A conversation that is held is sorted by day before it is written. Of one that is streamed, one day is open at a time;
-//! a day that comes again goes on in another part, and an event of a day that is not open waits for it. Where days come
-//! one after the other, both give the same.
+//! a day that comes again goes on in another part. An event of a day that is not open waits for it, and so does what is
+//! shown again from another day. Where days come one after the other, both give the same.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(super) struct Pages<'s> {
     current: Option<Date>,
     progress: BTreeMap<Date, Progress>,
     open: Option<Open>,
-    /// Events whose day is not open.
+    /// What waits for its day.
     waiting: BTreeMap<Date, Vec<Line>>,
     waiting_size: u64,
 }
@@ -80,25 +80,28 @@ impl<'s> Pages<'s> {
                 Some(day)
             }
             Place::On(day) => self.days.lines(self.whose.turn, day).map(|_| day),
+            Place::Again(day) => Some(day),
             Place::With => self.current,
             Place::Nowhere => None,
         }
     }
 
-    /// A conversation's lines day by day, in the order in which days have their first item.
+    /// A conversation's lines day by day, in the order in which days have their first item; then those of which something
+    /// is only shown again.
     pub(super) fn sort(&mut self, lines: Vec<(Place, Line)>) -> impl Iterator<Item = (Date, Line)> + use<> {
         let mut order: Vec<Date> = Vec::new();
         let mut by_day: BTreeMap<Date, Vec<Line>> = BTreeMap::new();
         for (place, line) in lines {
             let Some(day) = self.settle(place) else { continue };
-            let first = self.days.first(self.whose.turn);
-            if (matches!(place, Place::Anchor(_)) || first == Some(day)) && !order.contains(&day) {
+            if matches!(place, Place::Anchor(_) | Place::With) && !order.contains(&day) {
                 order.push(day);
             }
             by_day.entry(day).or_default().push(line);
         }
+        let others: Vec<Date> = by_day.keys().copied().filter(|day| !order.contains(day)).collect();
         order
             .into_iter()
+            .chain(others)
             .flat_map(move |day| by_day.remove(&day).unwrap_or_default().into_iter().map(move |line| (day, line)))
     }
 
@@ -106,7 +109,7 @@ impl<'s> Pages<'s> {
     pub(super) fn stream<E>(&mut self, place: Place, line: Line, out: &mut Out<'_, E>) -> Result<(), E> {
         let Some(day) = self.settle(place) else { return Ok(()) };
         let is_open = self.open.as_ref().is_some_and(|open| open.transcript.day == day);
-        if is_open || !matches!(place, Place::On(_)) {
+        if is_open || !matches!(place, Place::On(_) | Place::Again(_)) {
             return self.write(day, line, out);
         }
         self.waiting_size += self.by_day.size(&line);
