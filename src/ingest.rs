@@ -9,6 +9,7 @@ mod again;
 mod archives;
 mod attached;
 mod batches;
+mod beside;
 mod carried;
 mod contested;
 mod days;
@@ -17,6 +18,8 @@ mod error;
 mod extract;
 mod first;
 mod ground;
+mod held;
+mod known_elsewhere;
 mod later;
 mod listing;
 mod original;
@@ -199,6 +202,8 @@ pub fn replay(job: &Job<'_>, since: Option<Timestamp>) -> Result<Finished, Inges
             let row = tools.ledger.file(file)?;
             settle_replay(tools, &row, replay::replay(tools, &row, &rules, rule_set))?;
         }
+        // Records that were let in may name what an archive has that came long ago.
+        later::follow(tools)?;
         if since.is_none() {
             tools.ledger.note_replayed(&inputs::to_stored(&rules))?;
         }

@@ -42,8 +42,9 @@ pub enum InputError {
     Profile(#[from] ProfileError),
     /// The profile is a proposal that nobody has gone through.
     #[error(
-        "export.profile: {name}, line {line}: {count} of its guesses are not decided yet, the first: {first}; decide each, \
-         correct the profile, take it out of `guesses`, then see icechatd profile lint"
+        "export.profile: {name}, line {line}: {count} of its guesses {} not decided yet, the first: {first}; decide each, \
+         correct the profile, take it out of `guesses`, then see icechatd profile lint",
+        if *count == 1 { "is" } else { "are" }
     )]
     Guesses {
         /// The profile.

@@ -264,6 +264,193 @@ fn what_does_not_come_is_missing_and_follows_when_it_does() {
     firm.run(&["verify"]).expect(0);
 }
 
+/// As [`named`], for these.
+fn named_to(id: &str, reference: &str, to: &[&str]) -> String {
+    let to: Vec<String> = to.iter().map(|to| format!("<RecipientEmail>{to}</RecipientEmail>")).collect();
+    let to = to.concat();
+    named(id, reference).replace("<RecipientEmail>joe@contoso.com</RecipientEmail>", &to)
+}
+
+/// How often each mailbox has a file.
+fn has(firm: &Firm, bytes: &[u8]) -> BTreeMap<String, usize> {
+    let mut found = BTreeMap::new();
+    for (mailbox, _) in firm.staged().into_keys() {
+        let files = attached(firm, &mailbox);
+        found.insert(mailbox, files.into_values().flatten().filter(|file| file == bytes).count());
+    }
+    found
+        .into_iter()
+        .filter(|(_, count)| *count > 0)
+        .map(|(mailbox, count)| (mailbox.replace("@contoso.com", ""), count))
+        .collect()
+}
+
+fn once(names: &[&str]) -> BTreeMap<String, usize> {
+    names.iter().map(|name| ((*name).to_owned(), 1)).collect()
+}
+
+fn restage_all(firm: &Firm) {
+    let all = firm.staged();
+    fs::remove_dir_all(firm.path("staging")).unwrap();
+    firm.run(&["restage", "--since", "2020-01-01", "--reason", "lost"]).expect(0);
+    assert!(firm.staged() == all);
+    firm.run(&["verify"]).expect(0);
+}
+
+const BOTH_GROUPINGS: [&str; 2] = ["message", "conversation"];
+
+/// Of a message that two exports carry, only the archive of the second has the attachment.
+#[test]
+fn what_only_the_archive_of_a_later_issue_has_follows_to_everybody() {
+    for grouping in BOTH_GROUPINGS {
+        let bytes = canary(&format!("issue by {grouping}"));
+        let firm = firm_with(&format!("[attachments]\nwait = \"0s\"\n[eml]\ngrouping = \"{grouping}\"\n"));
+        firm.deliver_export(
+            "acme.261119.xml.pgp",
+            &export(&[named_to("a", "F-1", &["joe@contoso.com", "zoe@contoso.com"])]),
+        );
+        firm.ingest(0);
+        let first = firm.staged();
+        deliver(&firm, "acme.att.261120.zip.pgp", &zip(&[("F-1", &bytes)]));
+        firm.deliver_export(
+            "acme.261120.xml.pgp",
+            &export(&[named_to("a", "F-1", &["joe@contoso.com", "dora@contoso.com"])]),
+        );
+        let report = firm.ingest(0);
+        assert_eq!(has(&firm, &bytes), once(&["amy", "dora", "joe", "zoe"]), "{grouping}: {report:#}");
+        assert_eq!(file(&report, "acme.att.261120.zip.pgp")["attachments"], counts(0, 0, 0, 0, 0));
+        let alerts = firm.run(&["alert", "list", "--json"]).out;
+        assert!(!alerts.contains("attachment_missing"), "{alerts}");
+        assert!(first.iter().all(|(key, bytes)| firm.staged().get(key) == Some(bytes)), "what stood there was changed");
+        assert_eq!(firm.ingest(0)["files"], json!([]), "it follows once");
+        restage_all(&firm);
+        // Once more, byte for byte otherwise, with an archive of its own that has the same.
+        deliver(&firm, "acme.att.261121.zip.pgp", &zip(&[("b/F-1", &bytes)]));
+        firm.deliver_export(
+            "acme.261121.xml.pgp",
+            &export(&[named_to("a", "F-1", &["joe@contoso.com"]), String::new()]),
+        );
+        let report = firm.ingest(0);
+        assert_eq!(report["placements"]["staged"], 0, "{report:#}");
+        assert_eq!(file(&report, "acme.att.261121.zip.pgp")["attachments"], counts(0, 0, 0, 0, 0));
+        restage_all(&firm);
+    }
+}
+
+/// Of a message that two exports carry, the second has no archive, or one with something else under the same name.
+#[test]
+fn what_a_mail_has_is_not_missing_in_a_later_issue() {
+    for grouping in BOTH_GROUPINGS {
+        let (bytes, other) = (canary(&format!("in a mail by {grouping}")), canary(&format!("other by {grouping}")));
+        let firm = firm_with(&format!("[attachments]\nwait = \"0s\"\n[eml]\ngrouping = \"{grouping}\"\n"));
+        deliver(&firm, "acme.att.261119.zip.pgp", &zip(&[("F-1", &bytes)]));
+        firm.deliver_export("acme.261119.xml.pgp", &export(&[named("a", "F-1")]));
+        firm.ingest(0);
+        firm.deliver_export("acme.261120.xml.pgp", &export(&[named("a", "F-1")]));
+        let report = firm.ingest(0);
+        assert_eq!(report["attachments"], counts(0, 0, 0, 0, 0), "{report:#}");
+        // What comes for the second now brings nothing again.
+        deliver(&firm, "acme.att.261120.zip.pgp", &zip(&[("F-1", &bytes)]));
+        assert_eq!(firm.ingest(0)["placements"]["staged"], 0);
+        assert_eq!(has(&firm, &bytes), once(&["amy", "joe"]));
+        // Another file under the same name is not lost.
+        deliver(&firm, "acme.att.261121.zip.pgp", &zip(&[("F-1", &other)]));
+        firm.deliver_export("acme.261121.xml.pgp", &export(&[named("a", "F-1")]));
+        let report = firm.ingest(0);
+        assert_eq!(has(&firm, &other), once(&["amy", "joe"]), "{report:#}");
+        assert_eq!(has(&firm, &bytes), once(&["amy", "joe"]));
+        restage_all(&firm);
+    }
+}
+
+#[test]
+fn an_attachment_that_two_issues_miss_reaches_whom_each_names() {
+    let bytes = canary("two issues");
+    let firm = hasty();
+    firm.deliver_export("acme.261119-1.xml.pgp", &export(&[named_to("a", "F-1", &["joe@contoso.com"])]));
+    firm.deliver_export("acme.261119-2.xml.pgp", &export(&[named_to("a", "F-1", &["zoe@contoso.com"])]));
+    firm.ingest(0);
+    deliver(&firm, "acme.att.261119.zip.pgp", &zip(&[("F-1", &bytes)]));
+    firm.ingest(0);
+    assert_eq!(has(&firm, &bytes), once(&["amy", "joe", "zoe"]));
+    restage_all(&firm);
+}
+
+#[test]
+fn a_record_that_a_replay_lets_in_finds_the_archive_that_came_long_ago() {
+    let bytes = canary("let in");
+    let limited = |size: &str| format!("[attachments]\nwait = \"0s\"\n[limits]\nmax_message = \"{size}\"\n");
+    let firm = firm_with(&limited("1KiB"));
+    deliver(&firm, "acme.att.261119.zip.pgp", &zip(&[("F-1", &bytes)]));
+    let long =
+        named("a", "F-1").replace("<FileName>", &format!("<ContentType>{}</ContentType><FileName>", "x".repeat(2000)));
+    firm.deliver_export(
+        "acme.261119.xml.pgp",
+        &export(&[message("m", "amy@contoso.com", &["joe@contoso.com"], "see"), long]),
+    );
+    let report = firm.ingest(3);
+    assert_eq!(report["items"]["rejected"], 1);
+    firm_config(&firm, "max_message = \"1KiB\"", "max_message = \"8KiB\"");
+    let report = firm.replay(0);
+    assert_eq!(has(&firm, &bytes), once(&["amy", "joe"]), "{report:#}");
+    restage_all(&firm);
+}
+
+/// An export of which a record needs an archive that retention removed is staged all the same.
+#[test]
+fn an_archive_that_retention_took_is_not_asked() {
+    let firm = hasty();
+    let config = fs::read_to_string(firm.path("config.toml")).unwrap();
+    fs::write(
+        firm.path("config.toml"),
+        config.replace("directory = \"state\"", "directory = \"state\"\noriginals_days = 30"),
+    )
+    .unwrap();
+    deliver(&firm, "acme.att.261119.zip.pgp", &zip(&[("F-1", b"gone")]));
+    firm.ingest(0);
+    age(&firm);
+    firm.ingest(0);
+    assert_eq!(originals(&firm), 0);
+    firm.deliver_export("acme.261119.xml.pgp", &export(&[named("a", "F-1")]));
+    let report = firm.ingest(0);
+    assert_eq!(file(&report, "acme.261119.xml.pgp")["attachments"], counts(0, 1, 0, 0, 0), "{report:#}");
+}
+
+/// What an export was staged with stays as long as the export does, whatever became of its attachments' rows.
+#[test]
+fn an_archive_in_use_is_kept_from_before_the_first_mail_on() {
+    let firm = hasty();
+    let config = fs::read_to_string(firm.path("config.toml")).unwrap();
+    fs::write(
+        firm.path("config.toml"),
+        config.replace("directory = \"state\"", "directory = \"state\"\noriginals_days = 30"),
+    )
+    .unwrap();
+    deliver(&firm, "acme.att.261119.zip.pgp", &zip(&[("F-1", b"in use")]));
+    let held = named("a", "F-1").replace("@contoso.com", "@northern.example");
+    firm.deliver_export("acme.261119.xml.pgp", &export(&[held]));
+    firm.ingest(3);
+    age(&firm);
+    // As it is between the beginning of the staging and its commit.
+    let ledger = rusqlite::Connection::open(firm.path("state/ledger.db")).unwrap();
+    ledger.execute_batch("DELETE FROM attachments").unwrap();
+    firm.ingest(3);
+    assert_eq!(originals(&firm), 2);
+}
+
+#[test]
+fn what_a_mail_names_is_extracted_whatever_the_profile_is_by_then() {
+    let firm = hasty();
+    firm.deliver_export("acme.261119.xml.pgp", &export(&[inside("i", b"sealed inside")]));
+    firm.ingest(0);
+    let profile = fs::read_to_string(firm.path("with-files.toml")).unwrap();
+    fs::write(firm.path("with-files.toml"), format!("guesses = [\"this\"]\n{profile}")).unwrap();
+    let said = firm.run(&["ingest"]).expect(78);
+    assert!(said.err.contains("1 of its guesses is not decided yet"), "{}", said.err);
+    let digest = icechatd::digest::Sha256::of(b"sealed inside").to_string();
+    assert_eq!(firm.command(&["attachment", &digest]).output().unwrap().stdout, b"sealed inside");
+}
+
 /// The mail whose text has this.
 fn saying(firm: &Firm, mailbox: &str, text: &str) -> Vec<Vec<u8>> {
     let staged = firm.staged().into_iter().filter(|((of, _), _)| of == mailbox).map(|(_, bytes)| bytes);

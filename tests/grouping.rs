@@ -255,6 +255,51 @@ fn a_day_that_comes_again_with_more_in_it_follows_the_first() {
     restage_all(&firm);
 }
 
+/// What the system or a firm said, which is no item.
+fn words(kind: &str, text: &str, at: &str) -> String {
+    let time = if at.is_empty() { String::new() } else { format!("<DateTimeUTC>{}</DateTimeUTC>", time(at)) };
+    format!("<{kind}>{time}<Content>{text}</Content></{kind}>")
+}
+
+#[test]
+fn a_day_that_comes_again_with_more_words_of_the_system_is_new() {
+    let firm = firm();
+    let message = said("m-1", AMY, &[JOE], "13:00", "first");
+    let closing = words("SystemMessage", "The room closes at five.", "13:01");
+    let days = [
+        ("1.pgp", message.clone() + &closing, [1, 1, 0, 0, 0]),
+        ("2.pgp", message.clone() + &closing + &words("Disclaimer", "Nothing here is advice.", ""), [1, 1, 0, 0, 0]),
+        ("3.pgp", message.clone() + &closing, [1, 0, 0, 1, 0]),
+        ("4.pgp", message.clone(), [1, 0, 0, 1, 0]),
+        ("5.pgp", message.clone() + &words("SystemMessage", "The room closes at six.", "13:01"), [1, 1, 0, 0, 0]),
+        // Who came and went is no word of anybody.
+        ("6.pgp", message.clone() + &closing + &came(JOE, "12:00"), [1, 0, 0, 1, 0]),
+    ];
+    for (name, day, expected) in days {
+        firm.deliver_export(name, &export(&day).replace("date=", &format!("{} date=", " ".repeat(name.len()))));
+        assert_eq!(items(&firm.ingest(0)), expected, "{name}");
+    }
+    let follows = followed(&firm);
+    assert_eq!((follows.len(), follows.values().flatten().count()), (3, 2), "{follows:#?}");
+    assert_eq!(
+        read(&firm, JOE, &["advice", "at five", "at six"]),
+        [vec!["advice", "at five"], vec!["at five"], vec!["at six"]]
+    );
+    restage_all(&firm);
+}
+
+#[test]
+fn words_make_no_old_day_new_where_it_was_archived_as_messages() {
+    let firm = Firm::with(&settings("grouping = \"message\""));
+    let day = said("m-1", AMY, &[JOE], "13:00", "first") + &words("SystemMessage", "The room closes.", "13:01");
+    firm.deliver_export("1.pgp", &export(&day));
+    assert_eq!(items(&firm.ingest(0)), [1, 1, 0, 0, 0]);
+    let config = fs::read_to_string(firm.path("config.toml")).unwrap();
+    fs::write(firm.path("config.toml"), config.replace("\"message\"", "\"conversation\"")).unwrap();
+    firm.deliver_export("2.pgp", &export(&format!(" {day}")));
+    assert_eq!(items(&firm.ingest(0)), [1, 0, 0, 1, 0]);
+}
+
 /// A run that was killed had recorded what its transcripts follow: whatever is committed before the next one finishes the
 /// export, the EMLs that stand already are the ones that it makes.
 #[test]

@@ -297,6 +297,17 @@ fn lint_says_what_to_do_next() {
 }
 
 #[test]
+fn lint_shows_a_firm_code_only_where_it_looks_like_one() {
+    let profile = Profile::builtin("icechat").unwrap();
+    for (code, shown) in
+        [("ACME_1.b-2", true), ("amy@contoso.com", false), ("Amy Adams", false), (&"A".repeat(33), false)]
+    {
+        let xml = format!("<IceChatExport firmCode=\"{code}\"></IceChatExport>");
+        assert_eq!(linted(&profile, &xml).firm_code.as_deref(), shown.then_some(code), "{code}");
+    }
+}
+
+#[test]
 fn a_profile_with_guesses_takes_in_nothing() {
     let firm = Firm::new();
     let plain = firm.path("ACME-20261119.xml");
@@ -498,6 +509,67 @@ fn a_silent_member_of_a_standing_room_gets_the_next_days_messages() {
     firm.deliver_export("standing-20261115.pgp", &day("2026-11-15", &[("said", "amy", "09:01:00")]));
     firm.ingest(0);
     assert_eq!(who(&firm, "2026-11-15-09:01:00-amy"), ["amy"]);
+}
+
+/// Says which file is what, and of which day, and lets exports name attachments in archives.
+fn with_archives(firm: &Firm) {
+    let text = fs::read_to_string(firm.path("ours.toml")).unwrap();
+    let with_id =
+        text.replace("file_name     = \"FileName\"", "file_id       = \"FileID\"\nfile_name     = \"FileName\"");
+    assert_ne!(text, with_id);
+    let files = "[[file]]\nkind = \"export\"\nname = \"standing-{date:%Y%m%d}*\"\n\
+                 [[file]]\nkind = \"attachments\"\nname = \"files-{date:%Y%m%d}.zip\"\n";
+    fs::write(firm.path("ours.toml"), format!("{with_id}\n{files}")).unwrap();
+}
+
+/// Ben enters on the 17th and says nothing on the 18th.
+fn two_days() -> [String; 2] {
+    let file = "<Attachment><MessageID>f</MessageID><ImId>amy</ImId><SenderEmail>amy@contoso.com</SenderEmail>\
+                <DateTimeUTC>2026-11-17T09:02:00Z</DateTimeUTC><FileID>F-1</FileID><FileName>f.txt</FileName></Attachment>";
+    let first = day("2026-11-17", &[("said", "amy", "09:00:00"), ("Entered", "ben", "09:01:00")]);
+    let first = first.replace("</Conversation>", &format!("{file}</Conversation>"));
+    [first, day("2026-11-18", &[("said", "amy", "09:01:00")])]
+}
+
+#[test]
+fn an_export_waits_for_the_one_before_that_says_who_stays() {
+    let firm = firm_that_carries("[attachments]\nwait = \"4h\"\n");
+    with_archives(&firm);
+    let [first, second] = two_days();
+    // The site lists the second day first.
+    firm.deliver_export("standing-20261118-a.pgp", &second);
+    firm.deliver_export("standing-20261117-b.pgp", &first);
+    for _ in 0..2 {
+        let report = firm.ingest(0);
+        for file in report["files"].as_array().unwrap() {
+            assert_eq!(file["state"], "waiting", "{report:#}");
+        }
+        let reason = support::firm::file(&report, "standing-20261118-a.pgp")["reason"].as_str().unwrap().to_owned();
+        assert!(reason.starts_with("who stays in its rooms says standing-20261117-b.pgp, which waits"), "{reason}");
+    }
+    assert!(firm.staged().is_empty());
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("F-1", zip::write::SimpleFileOptions::default()).unwrap();
+    let zip = zip.finish().unwrap().into_inner();
+    firm.deliver("files-20261117.zip.pgp", &firm.encrypt_bytes(&zip));
+    firm.ingest(0);
+    assert_eq!(who(&firm, "2026-11-18-09:01:00-amy"), ["amy", "ben"], "Ben was there all the time");
+    assert_eq!(firm.ingest(0)["files"], serde_json::json!([]));
+    firm.run(&["verify"]).expect(0);
+}
+
+#[test]
+fn an_export_that_is_held_keeps_no_other_and_the_other_says_what_it_lacks() {
+    let firm = firm_that_carries("[attachments]\nwait = \"0s\"\n");
+    let [first, second] = two_days();
+    firm.deliver_export("standing-20261117.pgp", &first[..first.len() - 9]);
+    firm.deliver_export("standing-20261118.pgp", &second);
+    let report = firm.ingest(3);
+    assert_eq!(support::firm::file(&report, "standing-20261117.pgp")["state"], "held");
+    let other = support::firm::file(&report, "standing-20261118.pgp");
+    assert_eq!(other["state"], "staged");
+    let says = "(who stays in its rooms is not known from standing-20261117.pgp, which is held)";
+    assert!(other["unknown"].as_array().unwrap().iter().any(|one| one["path"] == says), "{other:#}");
 }
 
 #[test]

@@ -9,11 +9,12 @@ use clap::Args;
 
 use super::Failure;
 use crate::config::Config;
+use crate::decrypt::SecretKeys;
 use crate::digest::Sha256;
 use crate::durable::AtPath;
 use crate::exit_code::ExitCode;
 use crate::ingest;
-use crate::inputs::Inputs;
+use crate::inputs::Openers;
 use crate::ledger::Ledger;
 
 #[derive(Debug, Args)]
@@ -43,25 +44,25 @@ pub(super) fn attachment(config: &Path, arguments: &Arguments) -> Result<ExitCod
         return Err(Failure::new(ExitCode::Usage, line));
     }
     let config = Config::load(config)?;
-    let inputs = Inputs::read(&config)?;
+    let keys = Openers::read(&config)?.archive_keys;
     let ledger = match Ledger::read(&config.state.directory)? {
         Some(ledger) => ledger,
         None => Ledger::none()?,
     };
     if let Some(path) = &arguments.output {
-        to_file(&ledger, &inputs, arguments.sha256, path)?;
+        to_file(&ledger, &keys, arguments.sha256, path)?;
     } else {
         let mut out = io::stdout().lock();
-        ingest::extract(&ledger, &inputs, arguments.sha256, &mut out)?;
+        ingest::extract(&ledger, &keys, arguments.sha256, &mut out)?;
         out.flush()?;
     }
     Ok(ExitCode::Complete)
 }
 
 /// For nobody else to read; gone again if it could not be written whole.
-fn to_file(ledger: &Ledger, inputs: &Inputs, sha256: Sha256, path: &Path) -> Result<(), Failure> {
+fn to_file(ledger: &Ledger, keys: &SecretKeys, sha256: Sha256, path: &Path) -> Result<(), Failure> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).at(path)?;
-    let written = ingest::extract(ledger, inputs, sha256, &mut file).map_err(Failure::from);
+    let written = ingest::extract(ledger, keys, sha256, &mut file).map_err(Failure::from);
     let written = written.and_then(|()| Ok(file.sync_all().at(path)?));
     if written.is_err() {
         // The error that matters is the first.

@@ -38,8 +38,11 @@ use crate::export::{Body, ChatItem, Details, FileBody, FileData, ImId, Item, Par
 use crate::template::{Placeholder, Template};
 
 /// The version of the bytes. Whatever changes one byte of one EML raises it, so that a replay knows what stands. Format 1
-/// knew neither transcripts nor events, Exchange's threading, further fields, nor what few records have.
-pub const FORMAT_VERSION: u32 = 2;
+/// knew neither transcripts nor events, Exchange's threading, further fields, nor what few records have. In format 2 a name
+/// could look like the sign of what nobody said, and a transcript's id did not know the words that are no items.
+pub const FORMAT_VERSION: u32 = 3;
+/// The first format in which the words of disclaimers and of the system are part of a transcript's id.
+pub const WITH_WORDS: u32 = 3;
 
 /// The domain of addresses and ids that are not mail's own; `.invalid` never resolves (RFC 2606).
 const DOMAIN: &str = "icechat.invalid";

@@ -11,6 +11,7 @@ mod html;
 mod text;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt::{self, Write};
 
 use super::body::{media_type, parameter_name};
@@ -21,8 +22,10 @@ use crate::export::{Body, EventKind, FileBody, FileData};
 
 use cast::Cast;
 use clock::Clock;
-use entry::Entry;
+use entry::Entry as Shown;
 
+/// The first format in which names are guarded.
+const GUARDED: u32 = 3;
 /// More people than these are listed after the conversation.
 const CROWD: usize = 25;
 
@@ -50,7 +53,18 @@ struct Page<'a> {
     footer: bool,
     clock: Clock,
     cast: Cast<'a>,
-    disclaimers: Vec<Disclaimer<'a>>,
+    disclaimers: Disclaimers<'a>,
+    /// Whether a name that begins like a line of the program's shows that it does not.
+    guards_names: bool,
+}
+
+/// The disclaimers that were shown, in order, each once, and where each is found.
+#[derive(Default)]
+struct Disclaimers<'a> {
+    all: Vec<Disclaimer<'a>>,
+    /// By id and text; and by the id alone, the first.
+    numbers: HashMap<(Option<&'a str>, &'a str), usize>,
+    by_id: HashMap<&'a str, usize>,
 }
 
 /// A firm's standing words, which are written once.
@@ -67,6 +81,7 @@ pub(super) fn write<'a>(transcript: &'a Transcript, identity: Identity, shape: &
         clock: Clock::new(&shape.zone, transcript),
         cast: Cast::new(transcript),
         disclaimers: disclaimers(transcript),
+        guards_names: shape.format >= GUARDED,
     };
     let (mut text, mut html) = (String::new(), String::new());
     let mut files = Files::default();
@@ -80,7 +95,7 @@ impl<'a> Page<'a> {
         text::begin(self, text)?;
         html::begin(self, html)?;
         for line in &self.transcript.lines {
-            let entry = Entry::new(line, self, files);
+            let entry = Shown::new(line, self, files);
             text::line(&entry, text)?;
             html::line(&entry, html)?;
         }
@@ -95,12 +110,12 @@ impl<'a> Page<'a> {
 
     /// The number of the disclaimer with that id, from 1.
     fn disclaimer(&self, id: &str) -> Option<usize> {
-        self.disclaimers.iter().position(|known| known.id == Some(id)).map(|at| at + 1)
+        self.disclaimers.by_id.get(id).copied()
     }
 
     /// The number of a disclaimer that was shown, from 1.
     fn shown_disclaimer(&self, id: Option<&str>, text: Option<&str>) -> Option<usize> {
-        self.disclaimers.iter().position(|known| known.id == id && Some(known.text) == text).map(|at| at + 1)
+        self.disclaimers.numbers.get(&(id, text?)).copied()
     }
 
     /// `Part 2 of this day's transcript ...`; what comes before and after, if anything does.
@@ -163,15 +178,16 @@ fn distinct(name: &str, names: &mut HashMap<String, u32>) -> String {
     given
 }
 
-/// The disclaimers that were shown, in order, each once.
-fn disclaimers(transcript: &Transcript) -> Vec<Disclaimer<'_>> {
-    let mut found: Vec<Disclaimer<'_>> = Vec::new();
+fn disclaimers(transcript: &Transcript) -> Disclaimers<'_> {
+    let mut found = Disclaimers::default();
     for line in &transcript.lines {
         let Line::Event(happened) = line else { continue };
         let (id, text) = (happened.record.id.as_deref(), happened.record.text.as_deref());
         let Some(text) = text.filter(|_| happened.record.kind == EventKind::Disclaimer) else { continue };
-        if !found.iter().any(|known| known.id == id && known.text == text) {
-            found.push(Disclaimer { id, text });
+        if let Entry::Vacant(place) = found.numbers.entry((id, text)) {
+            found.all.push(Disclaimer { id, text });
+            let number = *place.insert(found.all.len());
+            id.map(|id| found.by_id.entry(id).or_insert(number));
         }
     }
     found
@@ -266,7 +282,8 @@ pub fn frame(transcript: &Transcript) -> u64 {
         footer: true,
         clock: Clock::new(&zone, &lines_less),
         cast: Cast::new(&lines_less),
-        disclaimers: Vec::new(),
+        disclaimers: Disclaimers::default(),
+        guards_names: true,
     };
     let mut counter = Counter::default();
     let _ = text::begin(&page, &mut counter);

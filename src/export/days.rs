@@ -56,7 +56,7 @@ impl Calendar {
             // What was let in later was not readable when all others were taken in, and stays so there.
             Record::Item(_) | Record::Rejected(_) if looking == 0 => Place::With,
             Record::Event(event) if looking == 0 => match event.time {
-                Some(time) if self.events => Place::Anchor(self.day(time)),
+                Some(time) if self.events && event.fault.is_none() => Place::Anchor(self.day(time)),
                 Some(time) => Place::On(self.day(time)),
                 None => Place::With,
             },
@@ -157,7 +157,7 @@ impl Days {
             Record::Event(event) => {
                 let day = match (place, event.time) {
                     (Place::Anchor(day) | Place::On(day), Some(time)) => {
-                        self.touch((0, day), time, self.calendar.events);
+                        self.touch((0, day), time, matches!(place, Place::Anchor(_)));
                         Some(day)
                     }
                     _ => self.current,
@@ -172,7 +172,7 @@ impl Days {
     fn event(&mut self, event: &super::EventRecord, day: Option<Date>) {
         let by = self.mention(&event.person);
         let invited: Vec<_> = event.invited.iter().filter_map(|person| self.mention(person)).collect();
-        if let (true, Some(day), Some(_)) = (self.calendar.events, day, event.time) {
+        if let (true, Some(day), Some(_)) = (self.calendar.events, day, event.item_time()) {
             // As items of their own they would concern these people.
             let named = by.iter().map(|who| (*who, Role::Present));
             for (who, role) in named.chain(invited.iter().map(|who| (*who, Role::Recipient))) {
@@ -227,6 +227,8 @@ impl Days {
         let number = u32::try_from(self.mentions.len()).ok()?;
         self.mentions.push(person.clone());
         self.index.insert(both.into(), number);
+        // One `ImId` may go by any number of addresses.
+        self.count += 1;
         Some(number)
     }
 

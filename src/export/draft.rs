@@ -47,6 +47,8 @@ pub(super) struct Draft {
     person: PersonDraft,
     recipient: PersonDraft,
     recipients: Vec<Person>,
+    /// Of the list that is open: the people of the place that counts so far, and that place's rank.
+    listed: (u8, Vec<Person>),
     reason: Option<Reason>,
     has_unreadable_time: bool,
     /// Whether it holds what the profile does not name.
@@ -73,6 +75,7 @@ impl Draft {
             person: PersonDraft::default(),
             recipient: PersonDraft::default(),
             recipients: Vec::new(),
+            listed: (0, Vec::new()),
             reason: None,
             has_unreadable_time: false,
             is_odd: false,
@@ -99,6 +102,7 @@ impl Draft {
         self.person.clear();
         self.recipient.clear();
         self.recipients.clear();
+        self.listed.1.clear();
         self.reason = None;
         self.has_unreadable_time = false;
         self.is_odd = false;
@@ -145,7 +149,7 @@ impl Draft {
             Slot::Person(part) => self.person.fill(part, rank, text),
             Slot::Recipient(part) => self.recipient.fill(part, rank, text),
             Slot::Recipients(part, delimiter) => {
-                self.list(part, text, &profile.layout.delimiters()[delimiter]);
+                self.list(part, rank, text, &profile.layout.delimiters()[delimiter]);
                 Settled::Yes
             }
             Slot::Time => self.fill_time(rank, text, profile),
@@ -223,18 +227,34 @@ impl Draft {
         }
     }
 
-    /// Takes a text that lists recipients; nothing between two delimiters is nobody.
-    fn list(&mut self, part: Part, text: &str, delimiter: &str) {
+    /// Takes a text that lists recipients; nothing between two delimiters is nobody. Where the list may stand in several
+    /// places, only its end tells which of them counts.
+    fn list(&mut self, part: Part, rank: u8, text: &str, delimiter: &str) {
         for one in text.split(delimiter).filter(|one| !trim(one).is_empty()) {
             let mut person = PersonDraft::default();
             person.fill(part, 0, one);
-            self.recipient(person.finish().0);
+            let person = person.finish().0;
+            let (counts, people) = &mut self.listed;
+            if rank == 0 {
+                self.recipient(person);
+            } else if people.is_empty() || rank < *counts {
+                self.listed = (rank, vec![person]);
+            } else if rank == *counts {
+                people.push(person);
+            }
+        }
+    }
+
+    /// Ends a list of recipients.
+    pub(super) fn end_list(&mut self) {
+        for person in std::mem::take(&mut self.listed.1) {
+            self.recipient(person);
         }
     }
 
     /// How many recipients it has so far.
     pub(super) fn recipients(&self) -> usize {
-        self.recipients.len()
+        self.recipients.len() + self.listed.1.len()
     }
 
     /// What became of it. `run` is the number of the unbroken run of history records that it belongs to; `source` gives it
@@ -350,10 +370,13 @@ impl Draft {
         layout: &Layout,
         source: impl FnOnce() -> Option<Box<str>>,
     ) -> Finished {
-        let (line, text) = (self.line, self.content.take().filter(|text| !trim(text).is_empty()));
+        let line = self.line;
         let said = matches!(kind, EventKind::Disclaimer | EventKind::System);
         let no_time = self.time.get().is_none() && !said;
         let reason = self.reason.or_else(|| no_time.then_some(Reason::NoTime));
+        // What was read of words is not what was said.
+        let fault = reason.filter(|reason| said && reason.is_about_content()).map(|reason| reason.to_string().into());
+        let text = self.content.take().filter(|text| fault.is_none() && !trim(text).is_empty());
         // A time given twice decides nothing: taking either would place someone in the room, or out of it, by guess.
         let time = self.time.take().and_then(Result::ok);
         let time = time.filter(|_| !matches!(reason, Some(Reason::Twice("time") | Reason::UnreadableTime(_))));
@@ -368,7 +391,7 @@ impl Draft {
         }
         let source = if self.is_odd { source() } else { None };
         let (id, details) = (self.message_id.take(), self.details(layout, None, source));
-        let record = Record::Event(EventRecord { kind, line, id, person, invited, time, text, details });
+        let record = Record::Event(EventRecord { kind, line, id, person, invited, time, text, fault, details });
         let complaint =
             if nobody { Some("names nobody invited".to_owned()) } else { reason.map(|reason| reason.to_string()) };
         Finished { record: Some(record), complaint }

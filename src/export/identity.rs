@@ -3,7 +3,7 @@
 
 use super::roster::key;
 use super::transcript::Transcript;
-use super::{Body, FileData, ItemKind, ItemRecord, Participant, Person, Room};
+use super::{Body, EventKind, EventRecord, FileData, ItemKind, ItemRecord, Participant, Person, Room};
 use crate::digest::{Hasher, ItemId, Sha256};
 
 /// The item's id. `ordinal` tells otherwise equal items of one export apart; it counts from 0 and only where the export
@@ -69,8 +69,12 @@ pub fn reference_key(reference: &str) -> u64 {
 /// A transcript's id, by what it holds: the same lines in the same room are the same transcript in every export.
 ///
 /// Fields, each with its length: `conversation`, room id, the time of the first line, the part, and the ids of its messages,
-/// attachments and events in document order.
-pub fn transcript_id(transcript: &Transcript, contents: impl IntoIterator<Item = ItemId>) -> ItemId {
+/// attachments and events in document order; after these, the hashes of words that are no items, where it has some.
+pub fn transcript_id(
+    transcript: &Transcript,
+    contents: impl IntoIterator<Item = ItemId>,
+    words: impl IntoIterator<Item = u64>,
+) -> ItemId {
     let mut hasher = Hasher::default();
     hasher.field(b"conversation");
     hasher.field(transcript.room.id.as_deref().unwrap_or_default().as_bytes());
@@ -79,7 +83,28 @@ pub fn transcript_id(transcript: &Transcript, contents: impl IntoIterator<Item =
     for id in contents {
         hasher.field(&id.0);
     }
+    for key in words {
+        hasher.field(&key.to_be_bytes());
+    }
     hasher.finish().into()
+}
+
+/// A hash of a disclaimer's or the system's words, of whom they are, and when and where they were shown; `None` for other
+/// events, and where there are none.
+pub fn words_key(event: &EventRecord, room: &Room) -> Option<u64> {
+    let text = event.text.as_deref()?;
+    if !matches!(event.kind, EventKind::Disclaimer | EventKind::System) {
+        return None;
+    }
+    let time = event.time.map_or(String::new(), |time| time.to_string());
+    let person = sender(&event.person);
+    let mut hasher = Hasher::default();
+    for field in [event.kind.as_str(), room.id.as_deref().unwrap_or_default(), &person, &time, text] {
+        hasher.field(field.as_bytes());
+    }
+    let mut first = [0; 8];
+    first.copy_from_slice(&hasher.finish().0[..8]);
+    Some(u64::from_be_bytes(first))
 }
 
 fn sender(person: &Person) -> String {

@@ -16,7 +16,7 @@ use super::{Header, ItemKind, Person, Record, totals};
 /// What `profile lint` tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Lint {
-    /// The firm the export was made for.
+    /// The firm the export was made for, if what stands there looks like a firm's code: it may be an address.
     pub firm_code: Option<String>,
     /// The day it is about.
     pub date: Option<String>,
@@ -105,7 +105,7 @@ pub fn lint(profile: &Profile, limits: ReadLimits, input: impl Read) -> Result<L
     tally.nameless("who came, went, invited or was invited", nobody.map(|(_, count)| count).sum());
     let Header { firm_code, date } = summary.header;
     Ok(Lint {
-        firm_code,
+        firm_code: firm_code.filter(|code| looks_like_a_code(code)),
         date: date.map(|date| date.to_string()),
         kinds: counts(tally.kinds),
         fields: counts(summary.found),
@@ -119,6 +119,10 @@ pub fn lint(profile: &Profile, limits: ReadLimits, input: impl Read) -> Result<L
     })
 }
 
+fn looks_like_a_code(text: &str) -> bool {
+    text.len() <= MAX_CODE && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+}
+
 fn totals_of(profile: &Profile, summary: &Summary) -> Vec<Total> {
     let named = totals::Total::ALL.into_iter().filter(|total| profile.totals.contains(total));
     let of = |total: totals::Total| Total {
@@ -128,6 +132,9 @@ fn totals_of(profile: &Profile, summary: &Summary) -> Vec<Total> {
     };
     named.map(of).collect()
 }
+
+/// Bytes of what looks like a firm's code.
+const MAX_CODE: usize = 32;
 
 #[derive(Default)]
 struct Tally {

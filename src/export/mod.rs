@@ -215,6 +215,8 @@ pub struct EventRecord {
     pub time: Option<Timestamp>,
     /// The words of a disclaimer or of the system.
     pub text: Option<Box<str>>,
+    /// Why its words are not here, where they could not be read whole: in words for an operator.
+    pub fault: Option<Box<str>>,
     /// What most records do not have.
     pub details: Option<Box<Details>>,
 }

@@ -80,6 +80,8 @@ pub struct ByDay {
     pub zone: TimeZone,
     /// Bytes of an EML beyond which a transcript continues in another part.
     pub max_size: u64,
+    /// Whether words that are no items, of disclaimers and of the system, are part of what a transcript is known by.
+    pub words: bool,
     /// Bytes that a line takes in an EML, at most; but for what an archive has of it.
     pub measure: fn(&Line) -> u64,
     /// Bytes that archives have of what the export names, by [`reference_key`].
@@ -368,10 +370,10 @@ fn stopped<E: std::error::Error + 'static>(stop: Stop<E>, at: Position, limits: 
     }
 }
 
-/// An event that would be an item of its own, but has no time.
-fn timeless(event: EventRecord) -> RejectedRecord {
-    let EventRecord { kind, line, person, invited, .. } = event;
-    let reason = "no time".to_owned();
+/// An event that would be an item of its own, but has no time, or not its words.
+fn unfit(event: EventRecord) -> RejectedRecord {
+    let EventRecord { kind, line, person, invited, fault, .. } = event;
+    let reason = fault.map_or_else(|| "no time".to_owned(), String::from);
     RejectedRecord { kind: ItemKind::Event(kind), line, reason, sender: person, recipients: invited }
 }
 

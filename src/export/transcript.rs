@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use jiff::civil::Date;
 
+use super::identity::words_key;
 use super::roster::drop_repeated;
 use super::{Body, ChatItem, EventKind, EventRecord, ItemKind, ItemRecord, Participant, Person, Role, Room};
 
@@ -50,6 +51,14 @@ impl Transcript {
 }
 
 impl Transcript {
+    /// The words of disclaimers and of the system that are no items, each by its hash: what a later issue may have more of.
+    pub fn words(&self) -> impl Iterator<Item = u64> {
+        self.lines.iter().filter_map(|line| match line {
+            Line::Event(happened) if happened.item.is_none() => words_key(&happened.record, &self.room),
+            _ => None,
+        })
+    }
+
     /// Something said within it, as an item of its own for everyone who gets the transcript.
     pub fn item_of(&self, spoken: &Spoken) -> ChatItem {
         let of = |role, person: &Arc<Person>| Participant { role, person: Arc::clone(person) };
@@ -62,7 +71,13 @@ impl Transcript {
 }
 
 impl EventRecord {
-    /// The event as an item of its own, where events are items as well; `None` without a time. A disclaimer's id stands for
+    /// When it happened, if it can be an item: where events are items as well, one without a time or without its words is
+    /// rejected.
+    pub fn item_time(&self) -> Option<Timestamp> {
+        self.time.filter(|_| self.fault.is_none())
+    }
+
+    /// The event as an item of its own, where events are items as well and it can be one. A disclaimer's id stands for
     /// its words, not for this showing of them, so it is a detail here.
     pub fn as_item(&self) -> Option<ItemRecord> {
         let mut details = self.details.clone();
@@ -76,7 +91,7 @@ impl EventRecord {
             message_id,
             sender: self.person.clone(),
             recipients: self.invited.clone(),
-            time: self.time?,
+            time: self.item_time()?,
             body: Body::Text(self.text.clone().unwrap_or_default()),
             details,
         })

@@ -1,21 +1,20 @@
 //! Archives of attachments: read once to their end when they come, so that what is in them is known; and, when nobody can
 //! be expected to ask for more, what in them nobody named.
 
-use std::fs::File;
 use std::path::Path;
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use tracing::{info, warn};
 
 use super::attached::entry_row;
-use super::first::{Taken, held_report, reason};
-use super::listing::{Listing, Unrecorded, belong_together};
-use super::{IngestError, Tools};
-use crate::archive::{self, ArchiveError, Bounds, Contents};
-use crate::decrypt::{self, SurveyError};
+use super::first::Taken;
+use super::held::hold;
+use super::listing::{Unrecorded, belong_together};
+use super::{IngestError, Tools, beside};
+use crate::archive::{self, Bounds};
+use crate::decrypt;
 use crate::events;
-use crate::ledger::{ArchiveRead, AttachmentCounts, EntryRow, FileReport, FileRow, FileState, Held};
+use crate::ledger::{FileRow, FileState};
 
 /// Reads an archive that came. A fault of it is no error: it is held and the others go on. In a dry run it is remembered.
 pub(super) fn take(
@@ -24,66 +23,22 @@ pub(super) fn take(
     spooled: Option<&Path>,
     unrecorded: &mut Vec<Unrecorded>,
 ) -> Result<Taken, IngestError> {
-    let file = match spooled {
-        Some(path) => File::open(path).map_err(|error| IngestError::open(path, error))?,
-        None => tools.ledger.open_original(row.sha256)?.ok_or_else(|| IngestError::original_gone(&row.name))?,
-    };
+    let file = beside::open(tools, row, spooled)?;
     tools.watch.survey.begin(&row.name, 0);
     let read = decrypt::survey(&file, &tools.opener(), |plaintext| {
         let plaintext = super::original::Counted { inner: plaintext, progress: tools.watch.survey };
         archive::read(plaintext, &tools.ledger.spool(), bounds(tools, row), &mut |_| false)
     });
     tools.watch.survey.end();
-    match read {
-        Ok((contents, proof)) => keep(tools, row, spooled, unrecorded, contents, proof.signed_by()),
-        Err(error) => hold(tools, row, &file, &error),
-    }
-}
-
-fn hold(
-    tools: &Tools<'_>,
-    row: &FileRow,
-    file: &File,
-    error: &SurveyError<ArchiveError>,
-) -> Result<Taken, IngestError> {
-    let reason = reason(tools, file, error);
-    if !tools.is_dry() {
-        let local = match error {
-            SurveyError::Decrypt(error) => error.is_local(),
-            SurveyError::Content(error) => error.is_local(),
-        };
-        let held = Held { reason: reason.clone(), local, under: tools.circumstances };
-        tools.ledger.hold(row, &held, tools.run)?;
-    }
-    Ok(Taken::Held { reason })
-}
-
-fn keep(
-    tools: &Tools<'_>,
-    row: &FileRow,
-    spooled: Option<&Path>,
-    unrecorded: &mut Vec<Unrecorded>,
-    contents: Contents,
-    signed_by: Option<&str>,
-) -> Result<Taken, IngestError> {
-    let refused: Vec<_> = contents.refused.into_iter().map(|refused| (refused.name, refused.why.as_str())).collect();
-    let entries: Vec<EntryRow> = contents.entries.into_iter().map(entry_row).collect();
-    log(row, entries.len(), contents.refusals, signed_by);
-    let report = FileReport {
-        state: "read".to_owned(),
-        reason: None,
-        signed_by: signed_by.map(str::to_owned),
-        attachments: AttachmentCounts { refused: contents.refusals, ..AttachmentCounts::default() },
-        ..held_report(row, "")
+    let (contents, proof) = match read {
+        Ok(read) => read,
+        Err(error) => return hold(tools, row, &file, &error),
     };
-    if let Some(path) = spooled {
-        let listing = Arc::new(Listing::new(entries));
-        unrecorded.push(Unrecorded { row: row.clone(), path: path.to_owned(), listing });
-    } else {
-        let read = ArchiveRead { entries: &entries, refused: &refused, refusals: contents.refusals, signed_by };
-        tools.ledger.commit_archive(row, &read, tools.run, (tools.clock)())?;
-    }
-    Ok(Taken::Read(Box::new(report)))
+    let (refusals, signed_by) = (contents.refusals, proof.signed_by());
+    let refused = contents.refused.into_iter().map(|refused| (refused.name, refused.why.as_str())).collect();
+    let entries: Vec<_> = contents.entries.into_iter().map(entry_row).collect();
+    log(row, entries.len(), refusals, signed_by);
+    beside::keep(tools, row, spooled, unrecorded, beside::Contents { entries, refused, refusals, signed_by })
 }
 
 fn log(row: &FileRow, files: usize, refused: u64, signed_by: Option<&str>) {

@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::listing::{Listing, Unrecorded};
 use super::shape::Shape;
@@ -30,9 +30,20 @@ pub(super) struct Attached {
     /// Those with which it was staged.
     archives: Vec<Opened>,
     /// Those that came later, in the order in which they were looked at.
-    pub later: Vec<Opened>,
+    later: Vec<Later>,
+    /// The places of records whose attachments follow them although these archives have them: another export's mails, which
+    /// the records are in, lack them, and whoever gets a copy of those gets the same.
+    aside: Mutex<BTreeSet<u64>>,
     /// How many bytes what the export names adds to a mail, by [`reference_key`].
     pub sizes: Arc<HashMap<u64, u64>>,
+}
+
+/// An archive that came later.
+#[derive(Debug)]
+struct Later {
+    opened: Opened,
+    /// The places of the records that it serves, if not all.
+    only: Option<BTreeSet<u64>>,
 }
 
 /// An archive whose files can be read, as far as the export names them.
@@ -55,10 +66,22 @@ impl Attached {
         let max = shape.max_attachment;
         let open = |hex: &String| Opened::open(tools, hex, max.unwrap_or(u64::MAX), references, unrecorded);
         let archives = shape.archives.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        let later = shape.later.iter().map(open).collect::<Result<_, _>>()?;
+        let later =
+            |hex: &String| Ok::<_, IngestError>(Later { opened: open(hex)?, only: shape.later_only.get(hex).cloned() });
+        let later = shape.later.iter().map(later).collect::<Result<_, _>>()?;
         let size = |key: &u64| Some((*key, archives.iter().find_map(|opened| opened.size(*key, max))?));
         let sizes = Arc::new(references.iter().filter_map(size).collect());
-        Ok(Self { max, archives, later, sizes })
+        let aside = Mutex::new(shape.later_only.values().flatten().copied().collect());
+        Ok(Self { max, archives, later, aside, sizes })
+    }
+
+    /// What a record at this place names follows it.
+    pub(super) fn set_aside(&self, record: u64) {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner).insert(record);
+    }
+
+    fn is_aside(&self, record: u64) -> bool {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner).contains(&record)
     }
 
     /// Finds the bytes of an attachment that stands at this place of the export. Those that stand inside stay where they are.
@@ -69,7 +92,8 @@ impl Attached {
             return Ok(AttachmentRow { ordinal, reference: None, state, content: Some(content), archive: None });
         }
         let reference = file.reference.clone();
-        let found = reference.as_deref().and_then(|reference| find(&self.archives, reference));
+        let here = reference.as_deref().filter(|_| !self.is_aside(ordinal));
+        let found = here.and_then(|reference| find(&self.archives, reference));
         let Some((opened, at)) = found else {
             file.data = FileData::Missing;
             let state = AttachmentState::Missing;
@@ -78,10 +102,24 @@ impl Attached {
         self.take(ordinal, file, opened, at)
     }
 
-    /// The archive of that number among those that came later, if it is the first to have what is named.
-    pub(super) fn later(&self, number: usize, reference: &str) -> Option<(&Opened, usize)> {
-        let before = find(&self.archives, reference).or_else(|| find(&self.later[..number], reference));
-        if before.is_some() { None } else { find(&self.later[number..=number], reference) }
+    /// How many archives came later.
+    pub(super) fn turns(&self) -> usize {
+        self.later.len()
+    }
+
+    /// The archive of that number among those that came later, if it is the first to have what the record at this place names;
+    /// or serves that record in any case.
+    pub(super) fn later(&self, number: usize, record: u64, reference: &str) -> Option<(&Opened, usize)> {
+        let asked = &self.later[number];
+        let mut before = self.later[..number].iter().filter(|earlier| earlier.serves(record));
+        let has_come = match asked.only {
+            Some(_) => !asked.serves(record),
+            None => {
+                find(&self.archives, reference).is_some()
+                    || before.any(|earlier| earlier.opened.listing.find(reference).is_some())
+            }
+        };
+        if has_come { None } else { Some((&asked.opened, asked.opened.listing.find(reference)?)) }
     }
 
     pub(super) fn take(
@@ -112,6 +150,12 @@ impl Attached {
 
 fn find<'a>(archives: &'a [Opened], reference: &str) -> Option<(&'a Opened, usize)> {
     archives.iter().find_map(|opened| Some((opened, opened.listing.find(reference)?)))
+}
+
+impl Later {
+    fn serves(&self, record: u64) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(&record))
+    }
 }
 
 impl Opened {

@@ -61,12 +61,19 @@ pub(super) struct Batches<'a> {
     bytes: usize,
     attached: &'a Attached,
     turning: Turning,
+    /// Whether transcripts are known by their words as well.
+    by_words: bool,
     sender: SyncSender<Vec<Numbered>>,
 }
 
 impl<'a> Batches<'a> {
-    pub(super) fn new(attached: &'a Attached, turning: Turning, sender: SyncSender<Vec<Numbered>>) -> Self {
-        Self { batch: Vec::new(), bytes: 0, attached, turning, sender }
+    pub(super) fn new(
+        attached: &'a Attached,
+        turning: Turning,
+        by_words: bool,
+        sender: SyncSender<Vec<Numbered>>,
+    ) -> Self {
+        Self { batch: Vec::new(), bytes: 0, attached, turning, by_words, sender }
     }
 
     pub(super) fn add(&mut self, step: Step) -> Result<(), Ended> {
@@ -77,7 +84,7 @@ impl<'a> Batches<'a> {
                 self.push(item);
             }
             (Step::Transcript(transcript), Turning::Records(_)) => {
-                let mut item = day(transcript);
+                let mut item = day(transcript, self.by_words);
                 self.fill(&mut item)?;
                 self.push(item);
             }
@@ -94,7 +101,7 @@ impl<'a> Batches<'a> {
             (Step::Transcript(transcript), Turning::Later { turn, .. }) => {
                 let time = transcript.time;
                 let awaited: Vec<_> = transcript.lines.iter().filter_map(|line| awaited(line, &transcript)).collect();
-                self.push(day(transcript));
+                self.push(day(transcript, self.by_words));
                 for (ordinal, item) in awaited {
                     // One at a time: a day may name more than memory holds.
                     let record = item.record.clone();
@@ -156,7 +163,7 @@ impl<'a> Batches<'a> {
         if !matches!(file.data, FileData::Awaited) {
             return Ok(None);
         }
-        let Some((opened, at)) = file.reference.as_deref().and_then(|name| self.attached.later(turn, name)) else {
+        let Some((opened, at)) = file.reference.as_deref().and_then(|name| self.attached.later(turn, of, name)) else {
             return Ok(None);
         };
         let mut item = item();
@@ -211,6 +218,7 @@ fn message(ordinal: u64, item: ChatItem) -> NumberedItem {
         message_key: message_key(&item.record, &item.room),
         item: Item::Chat(item),
         within: Vec::new(),
+        words: Vec::new(),
         follows: None,
         attachments: Vec::new(),
         later: None,
@@ -218,7 +226,7 @@ fn message(ordinal: u64, item: ChatItem) -> NumberedItem {
 }
 
 /// A conversation's day.
-fn day(transcript: Box<Transcript>) -> NumberedItem {
+fn day(transcript: Box<Transcript>, by_words: bool) -> NumberedItem {
     let within = transcript.items().map(|(ordinal, record, participants)| Arrival {
         time: record.time.as_second(),
         id: item_id(&record, &transcript.room, None),
@@ -229,10 +237,11 @@ fn day(transcript: Box<Transcript>) -> NumberedItem {
     NumberedItem {
         ordinal: transcript.ordinal,
         time: transcript.time.as_second(),
-        id: transcript_id(&transcript, []),
+        id: transcript_id(&transcript, [], []),
         participants: participants_digest(&transcript.participants),
         message_key: None,
         within: within.collect(),
+        words: if by_words { transcript.words().collect() } else { Vec::new() },
         item: Item::Transcript(transcript),
         follows: None,
         attachments: Vec::new(),

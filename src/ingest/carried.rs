@@ -13,10 +13,11 @@ use crate::decrypt::SurveyError;
 use crate::digest::Sha256;
 use crate::export::carried::{Before, Carried, Presence};
 use crate::export::fault::ExportError;
+use crate::export::files::FileKind;
 use crate::export::passes::Survey;
 use crate::export::profile::{self, Profile};
 use crate::export::{Email, ImId, Person};
-use crate::ledger::{FileRow, LedgerError, Staying};
+use crate::ledger::{FileRow, FileState, LedgerError, Staying};
 
 /// A person as the ledger keeps them.
 #[derive(Serialize, Deserialize)]
@@ -90,6 +91,43 @@ pub(super) fn survey(
         Some(error) => Err(error.into()),
         None => Ok(surveyed),
     }
+}
+
+/// The newest of the exports from before this one, by the days that their names say, that are in this state.
+fn one_before(
+    tools: &Tools<'_>,
+    profile: &Profile,
+    row: &FileRow,
+    state: FileState,
+) -> Result<Option<FileRow>, LedgerError> {
+    let (true, Some(day)) = (carries(profile) && !tools.is_dry(), profile.date_in_name(&row.name)) else {
+        return Ok(None);
+    };
+    let before = |other: &FileRow| {
+        let is_export = profile.role(&other.name).kind == FileKind::Export;
+        let other = profile.date_in_name(&other.name).filter(|other| is_export && *other < day);
+        other.map(|other| day.since(other).map_or(i32::MAX, |span| span.get_days()))
+    };
+    let all = tools.ledger.files_in(state)?;
+    Ok(all.into_iter().filter_map(|row| Some((before(&row)?, row))).min_by_key(|(days, _)| *days).map(|(_, row)| row))
+}
+
+/// Why an export waits for one from before it: who stays in its rooms, that one says. It waits as long.
+pub(super) fn waits(tools: &Tools<'_>, profile: &Profile, row: &FileRow) -> Result<Option<String>, IngestError> {
+    let Some(before) = one_before(tools, profile, row, FileState::Received)? else { return Ok(None) };
+    let Some(waiting) = tools.ledger.waiting(before.id)? else { return Ok(None) };
+    tools.ledger.wait(row.id, waiting, profile.date_in_name(&row.name))?;
+    Ok(Some(format!("who stays in its rooms says {}, which waits until {}", before.name, waiting.until)))
+}
+
+/// The export from before this one that is held: who stays in this one's rooms is not known from it. The others go on
+/// (contract 8), and say so.
+pub(super) fn gap(tools: &Tools<'_>, profile: &Profile, row: &FileRow) -> Result<Option<String>, IngestError> {
+    let Some(before) = one_before(tools, profile, row, FileState::Held)? else { return Ok(None) };
+    if tools.ledger.is_file_dismissed(before.id)? {
+        return Ok(None);
+    }
+    Ok(Some(format!("(who stays in its rooms is not known from {}, which is held)", before.name)))
 }
 
 /// What was answered, for every later pass.

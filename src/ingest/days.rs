@@ -93,7 +93,7 @@ impl Stager<'_> {
             let is_known = scratch.is_known(item.time, item.id)?;
             *self.parts.first(transcript) = if is_known { Some(item.id) } else { first };
             if let Some(of) = room_day.filter(|_| is_new) {
-                scratch.note_transcript(of, item.id)?;
+                scratch.note_transcript(of, item.id, self.shaping.shape.knows_words())?;
             }
         }
         if is_new {
@@ -119,7 +119,7 @@ impl Stager<'_> {
 }
 
 /// Of a room without an id nobody can say which it was on another day.
-fn room_day(transcript: &Transcript) -> Option<RoomDay> {
+pub(super) fn room_day(transcript: &Transcript) -> Option<RoomDay> {
     let mut hasher = Hasher::default();
     hasher.field(transcript.room.id.as_deref()?.as_bytes());
     let mut room = [0; 8];

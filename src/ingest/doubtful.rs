@@ -3,7 +3,7 @@
 //! exports that named the messages first. Rare, and therefore plain and serial.
 
 use super::contested::{learn_from_others, name_all};
-use super::first::Plan;
+use super::first::{Plan, held_in};
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
 use super::recorded::number;
 use super::stager::{Stager, Wanted, Why};
@@ -75,6 +75,7 @@ fn sort_out(tools: &Tools<'_>, stager: &mut Stager<'_>, batch: Vec<Numbered>) ->
         }
         let verdict = judge(tools, &item)?;
         stager.follow(&mut item, verdict)?;
+        stager.note_attachments(&item, verdict)?;
         match (verdict, tools.scratch.settled(item.ordinal)?) {
             (Verdict::New { changed }, _) => {
                 stager.books.changed += changed;
@@ -91,10 +92,11 @@ fn sort_out(tools: &Tools<'_>, stager: &mut Stager<'_>, batch: Vec<Numbered>) ->
 }
 
 fn judge(tools: &Tools<'_>, item: &NumberedItem) -> Result<Verdict, IngestError> {
-    let is_new = matches!(item.item, Item::Transcript(_)) && tools.scratch.settled(item.ordinal)? == Some(true);
+    let Item::Transcript(transcript) = &item.item else { return Ok(Verdict::Duplicate { naming: false }) };
+    let is_new = tools.scratch.settled(item.ordinal)? == Some(true);
     // It may stand in the export twice: then the second one is known by now.
     if is_new && !tools.scratch.is_known(item.time, item.id)? {
-        return Ok(tools.scratch.take_transcript(&item.arrival(), &item.within)?);
+        return Ok(tools.scratch.take_transcript(&item.arrival(), &held_in(item, transcript))?);
     }
     Ok(Verdict::Duplicate { naming: false })
 }

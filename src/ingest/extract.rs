@@ -8,18 +8,17 @@ use super::IngestError;
 use super::recorded::recorded_in;
 use crate::archive::{self, ArchiveError, Bounds};
 use crate::cause::chain;
-use crate::decrypt::{self, Caps, Opener, SurveyError};
+use crate::decrypt::{self, Caps, Opener, SecretKeys, SurveyError};
 use crate::digest::Sha256;
 use crate::export::passes::{self, Grouping, Hold, ItemsError, Step, Turn};
 use crate::export::{Body, FileData};
-use crate::inputs::Inputs;
 use crate::ledger::{FileRow, Ledger, Source, SourcePlace};
 
 /// Writes the attachment with this digest; what is written is what the digest says.
 ///
 /// # Errors
 /// Where no attachment with it is known, no original that holds it is kept, or it cannot be read or written.
-pub fn extract(ledger: &Ledger, inputs: &Inputs, sha256: Sha256, out: &mut dyn Write) -> Result<(), IngestError> {
+pub fn extract(ledger: &Ledger, keys: &SecretKeys, sha256: Sha256, out: &mut dyn Write) -> Result<(), IngestError> {
     let mut trouble = IngestError::NothingAsked(format!("no attachment with the SHA-256 {sha256} is known"));
     for source in ledger.attachment_sources(sha256)? {
         let name = &source.file.name;
@@ -33,7 +32,7 @@ pub fn extract(ledger: &Ledger, inputs: &Inputs, sha256: Sha256, out: &mut dyn W
         };
         // It was within the limits when it was taken.
         let caps = Caps { max_plaintext: u64::MAX, max_ratio: u64::MAX };
-        let opener = Opener { keys: &inputs.archive_keys, signers: None, caps };
+        let opener = Opener { keys, signers: None, caps };
         let found = match &source.place {
             SourcePlace::Entry(entry) => of_archive(ledger, &file, &opener, &source, entry, sha256),
             SourcePlace::Record(ordinal) => of_export(ledger, &file, &opener, &source.file, *ordinal, sha256),

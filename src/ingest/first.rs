@@ -1,7 +1,5 @@
 //! The first staging of one export: surveyed, recorded, staged, committed.
 
-use std::collections::BTreeMap;
-use std::error::Error;
 use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,20 +8,20 @@ use jiff::Timestamp;
 
 use super::attached::Attached;
 use super::days::{Parts, Seen};
+use super::held::hold;
 use super::listing::{self, Unrecorded};
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
 use super::people::Tally;
 use super::recorded::{self, number};
 use super::shape::Shape;
 use super::stager::{Shaping, Stager, Wanted, Why};
-use super::{IngestError, Tools, archives, carried, contested, doubtful, totals};
-use crate::books::{Books, Counts};
-use crate::cause::chain;
-use crate::decrypt::SurveyError;
+use super::{IngestError, Tools, archives, carried, contested, days, doubtful, totals};
+use crate::books::Books;
 use crate::export::Item;
 use crate::export::profile::Profile;
+use crate::export::transcript::Transcript;
 use crate::ledger::manifest::{Entry, Writer};
-use crate::ledger::{AttachmentCounts, Commit, FileReport, FileRow, Held, LedgerError, RuleSetId, Verdict, Waiting};
+use crate::ledger::{Commit, FileReport, FileRow, Held, HeldIn, LedgerError, RuleSetId, Verdict, Waiting};
 use crate::resolve::Rules;
 
 /// Everything by which one export is staged.
@@ -73,20 +71,10 @@ pub(super) fn take(tools: &Tools<'_>, plan: &Plan<'_>, archives: Archives<'_>) -
                     Some(reason) => Ok(Taken::Waiting { reason }),
                     None => hold_until_told(tools, plan, "its control totals did not come".to_owned()),
                 },
-                // This run may still bring others.
-                totals::Verdict::Wrong(reason) if !archives.all_came => Ok(Taken::Waiting { reason }),
                 totals::Verdict::Wrong(reason) => hold_until_told(tools, plan, reason),
             }
         }
-        Err(error) => {
-            let reason = reason(tools, &original.file, &error);
-            if !tools.is_dry() {
-                let local = matches!(&error, SurveyError::Decrypt(error) if error.is_local());
-                let held = Held { reason: reason.clone(), local, under: tools.circumstances };
-                tools.ledger.hold(plan.row, &held, tools.run)?;
-            }
-            Ok(Taken::Held { reason })
-        }
+        Err(error) => hold(tools, plan.row, &original.file, &error),
     }
 }
 
@@ -187,16 +175,6 @@ fn open<'a>(tools: &Tools<'a>, plan: &Plan<'a>) -> Result<Original<'a>, IngestEr
     Ok(Original { file, opener, profile: plan.profile, limits, grouping, late, carried: None })
 }
 
-/// Why a file is held, in words for an operator.
-pub(super) fn reason<E: Error + 'static>(tools: &Tools<'_>, file: &File, error: &SurveyError<E>) -> String {
-    let retired = match error {
-        // Both passes read at places of their own, so the file still stands at its beginning.
-        SurveyError::Decrypt(refusal) => tools.inputs.retired_key_of(file, refusal),
-        SurveyError::Content(_) => None,
-    };
-    retired.map_or_else(|| chain(error), |retired| chain(&retired))
-}
-
 /// The second pass and the commit. When it returns, the books balance and the ledger says what the disk holds.
 fn stage(
     tools: &Tools<'_>,
@@ -235,7 +213,12 @@ fn stage(
     commit(tools, plan, surveyed, stager)
 }
 
-fn stager<'a>(tools: &'a Tools<'a>, plan: &'a Plan<'a>, surveyed: &'a Surveyed) -> Result<Stager<'a>, IngestError> {
+/// What a pass over an export begins with.
+pub(super) fn stager<'a>(
+    tools: &'a Tools<'a>,
+    plan: &'a Plan<'a>,
+    surveyed: &'a Surveyed,
+) -> Result<Stager<'a>, IngestError> {
     let manifest = if tools.is_dry() {
         None
     } else {
@@ -244,7 +227,8 @@ fn stager<'a>(tools: &'a Tools<'a>, plan: &'a Plan<'a>, surveyed: &'a Surveyed) 
     let (books, people) = (Books::default(), Tally::default());
     let (seen, parts) = (Seen::default(), Parts::default());
     let shaping = Shaping { shape: plan.shape, rules: &plan.rules, before: None };
-    Ok(Stager { tools, surveyed, shaping, manifest, books, people, seen, parts })
+    let file = plan.row.id;
+    Ok(Stager { tools, file, surveyed, shaping, manifest, books, people, seen, parts })
 }
 
 /// Which records of a batch are new; the others are counted and put in the manifest.
@@ -280,14 +264,12 @@ pub(super) fn admit(
         stager.write(&Entry::Skipped(item.known()))?;
         return Ok(None);
     }
-    for found in &item.attachments {
-        tools.scratch.note_attachment(found)?;
-    }
     let verdict = match &item.item {
         Item::Chat(_) => tools.scratch.admit(&item.arrival())?,
-        Item::Transcript(_) => tools.scratch.admit_transcript(&item.arrival(), &item.within)?,
+        Item::Transcript(transcript) => tools.scratch.admit_transcript(&item.arrival(), &held_in(&item, transcript))?,
     };
     stager.follow(&mut item, verdict)?;
+    stager.note_attachments(&item, verdict)?;
     match verdict {
         Verdict::New { changed } => {
             stager.books.changed += changed;
@@ -300,6 +282,11 @@ pub(super) fn admit(
         }
         Verdict::Doubtful => Ok(None),
     }
+}
+
+/// What stands in a transcript, as far as it may be known.
+pub(super) fn held_in<'a>(item: &'a NumberedItem, transcript: &Transcript) -> HeldIn<'a> {
+    HeldIn { room_day: days::room_day(transcript), messages: &item.within, words: &item.words }
 }
 
 /// A further pass for duplicates that name people whom no earlier naming of the item did.
@@ -332,7 +319,9 @@ fn commit(
 ) -> Result<FileReport, IngestError> {
     let header = &surveyed.survey.header;
     let date = header.date.or_else(|| plan.profile.date_in_name(&plan.row.name));
-    let unknown = recorded::unknown_json(&surveyed.survey.unknown);
+    let mut unknown = surveyed.survey.unknown.clone();
+    unknown.extend(carried::gap(tools, plan.profile, plan.row)?.map(|gap| (gap, 1)));
+    let unknown = recorded::unknown_json(&unknown);
     let events = recorded::events(&surveyed.survey.counts);
     let report = FileReport {
         name: plan.row.name.clone(),
@@ -372,26 +361,4 @@ fn commit(
         tools.ledger.commit(tools.scratch, &commit, (tools.clock)())?;
     }
     Ok(report)
-}
-
-/// The books of an export that was held: no items are counted.
-pub(super) fn held_report(row: &FileRow, reason: &str) -> FileReport {
-    FileReport {
-        name: row.name.clone(),
-        sha256: row.sha256,
-        bytes: row.bytes,
-        date: None,
-        export_firm: None,
-        state: "held".to_owned(),
-        reason: Some(reason.to_owned()),
-        dismissed: false,
-        signed_by: None,
-        books: Books { items: Counts::default(), ..Books::default() },
-        unknown: "[]".to_owned(),
-        events: BTreeMap::new(),
-        unresolved: "[]".to_owned(),
-        rejected: Vec::new(),
-        attachments: AttachmentCounts::default(),
-        supersedes: Vec::new(),
-    }
 }

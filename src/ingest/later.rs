@@ -1,35 +1,41 @@
 //! Archives that came after the exports that name what is in them: each attachment that was missing becomes an item of its
 //! own, which follows the one that names it and goes to whoever has that.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tracing::{info, warn};
 
-use super::days::{Parts, Seen};
-use super::first::{Plan, admit};
+use super::first::{Plan, admit, stager};
 use super::listing::{Listing, belong_together};
-use super::original::{Numbered, Original, Surveyed};
-use super::people::Tally;
+use super::original::{Numbered, NumberedItem, Original, Surveyed};
 use super::recorded;
-use super::shape::Shape;
-use super::stager::{Shaping, Stager, Wanted, Why};
+use super::stager::{Stager, Wanted, Why};
 use super::{IngestError, Tools, contested};
 use crate::books::Books;
 use crate::cause::chain;
 use crate::config::Grouping;
-use crate::digest::Sha256;
 use crate::events;
-use crate::ledger::manifest::Writer;
-use crate::ledger::{Commit, FileRow, LedgerError};
+use crate::ledger::manifest::Finished;
+use crate::ledger::{Commit, FileId, Following, LedgerError};
 
-/// Looks through the exports that miss something for what archives have that nobody asked yet.
+/// Stages what is known to follow, and what archives that nobody asked yet have of what exports miss.
 pub(super) fn follow(tools: &Tools<'_>) -> Result<(), IngestError> {
+    look(tools)?;
+    for following in tools.ledger.following()? {
+        settle(tools, &following, take(tools, &following))?;
+    }
+    Ok(())
+}
+
+/// Looks through the exports that miss something for what archives have that nobody asked yet. It is recorded before any of it
+/// is staged.
+fn look(tools: &Tools<'_>) -> Result<(), IngestError> {
     let mut archives = tools.ledger.archive_rows(true)?;
     archives.reverse();
     for archive in archives {
         let mut listing = None;
-        let mut is_done = true;
+        let mut given = Vec::new();
         for row in tools.ledger.exports_that_miss()? {
             if !belong_together(tools, &row.name, &archive.name) {
                 continue;
@@ -39,31 +45,24 @@ pub(super) fn follow(tools: &Tools<'_>) -> Result<(), IngestError> {
             }
             let has = |reference: &String| listing.as_ref().is_some_and(|listing| listing.find(reference).is_some());
             if tools.ledger.missing_of(row.id)?.iter().any(has) {
-                is_done &= settle(tools, &row, &archive, take(tools, &row, archive.sha256))?;
+                given.push(row.id);
             }
         }
-        if is_done {
-            tools.ledger.note_looked(archive.id, (tools.clock)())?;
-        }
+        tools.ledger.note_looked(archive.id, &given, (tools.clock)())?;
     }
     Ok(())
 }
 
-/// What stands in the way of one export is a matter for a person, and must not keep the others. Whether nothing did.
-fn settle(
-    tools: &Tools<'_>,
-    row: &FileRow,
-    archive: &FileRow,
-    taken: Result<Books, IngestError>,
-) -> Result<bool, IngestError> {
+/// What stands in the way of one export is a matter for a person, and must not keep the others: it is tried again.
+fn settle(tools: &Tools<'_>, following: &Following, taken: Result<Books, IngestError>) -> Result<(), IngestError> {
+    let (row, archive) = (&following.file, &following.archive.name);
     match taken {
         Ok(Books { items, placements, .. }) => {
             let (staged, held, placements) = (items.staged, items.held, placements.staged);
-            let (file, archive) = (&row.name, &archive.name);
+            let file = &row.name;
             let message_id = events::ATTACHMENTS_FOLLOWED;
             info!(message_id, file, archive, staged, held, placements, "attachments followed");
-            super::ready::list_what_is_due(tools)?;
-            Ok(true)
+            super::ready::list_what_is_due(tools)
         }
         Err(error) if error.concerns_one_export() => {
             let reason = chain(&error);
@@ -72,21 +71,34 @@ fn settle(
                 file = row.name,
                 "its attachments could not follow: {reason}"
             );
-            tools.ledger.note_failed_replay(row, &reason, tools.run)?;
-            Ok(false)
+            Ok(tools.ledger.note_failed_replay(row, &reason, tools.run)?)
         }
         Err(error) => Err(error),
     }
 }
 
+/// Which attachments follow by this pass.
+struct Asked<'a> {
+    archive: FileId,
+    /// Its turn among the archives that came later, from 0.
+    turn: usize,
+    records: Option<&'a BTreeSet<u64>>,
+}
+
+impl Asked<'_> {
+    fn has(&self, item: &NumberedItem) -> bool {
+        item.later.is_some_and(|later| {
+            later.turn == self.turn && self.records.is_none_or(|records| records.contains(&later.of))
+        })
+    }
+}
+
 /// Stages what an archive has of an export's missing attachments, under the rules that were applied to the export: one that
 /// an earlier run began is the same again.
-fn take(tools: &Tools<'_>, row: &FileRow, archive: Sha256) -> Result<Books, IngestError> {
+fn take(tools: &Tools<'_>, following: &Following) -> Result<Books, IngestError> {
+    let (row, records) = (&following.file, following.records.as_ref());
     let (profile, mut shape) = recorded::recorded(tools, row)?;
-    let hex = archive.to_string();
-    if !shape.later.contains(&hex) {
-        shape.later.push(hex);
-    }
+    let turn = shape.follow(&following.archive.sha256.to_string(), records);
     let ids = tools.ledger.rules_of(row.id)?;
     let Some(&rule_set) = ids.last() else {
         return Err(LedgerError::Damaged(format!("{} was staged without rules", row.name)).into());
@@ -101,7 +113,7 @@ fn take(tools: &Tools<'_>, row: &FileRow, archive: Sha256) -> Result<Books, Inge
     };
     let surveyed = original.survey_kept(tools, &row.name, &shape)?;
     let plan = Plan { row, profile: &profile, shape: &shape, rules, rule_set, spooled: None };
-    pass(tools, &plan, &original, &surveyed)
+    pass(tools, &plan, &original, &surveyed, &Asked { archive: following.archive.id, turn, records })
 }
 
 fn pass(
@@ -109,17 +121,13 @@ fn pass(
     plan: &Plan<'_>,
     original: &Original<'_>,
     surveyed: &Surveyed,
+    asked: &Asked<'_>,
 ) -> Result<Books, IngestError> {
     tools.scratch.clear()?;
-    let turn = plan.shape.later.len() - 1;
-    let manifest = Some(Writer::begin(tools.ledger.manifests(), &plan.row.name, plan.row.sha256)?);
-    let shaping = Shaping { shape: plan.shape, rules: &plan.rules, before: None };
-    let (books, people) = (Books::default(), Tally::default());
-    let (seen, parts) = (Seen::default(), Parts::default());
-    let mut stager = Stager { tools, surveyed, shaping, manifest, books, people, seen, parts };
+    let mut stager = stager(tools, plan, surveyed)?;
     tools.watch.staging.begin(&plan.row.name, surveyed.survey.counts.available());
     original.each_later(tools, surveyed, |batch| {
-        let wanted = tools.scratch.round(|| sort_out(tools, &mut stager, turn, batch))?;
+        let wanted = tools.scratch.round(|| sort_out(tools, &mut stager, asked, batch))?;
         tools.scratch.round(|| stager.place(&wanted))?;
         Ok(())
     })?;
@@ -143,20 +151,19 @@ fn pass(
     if !stager.books.items.balance() {
         return Err(IngestError::Unbalanced { name: plan.row.name.clone(), items: stager.books.items });
     }
-    commit(tools, plan, stager)
+    commit(tools, plan, stager, asked.archive)
 }
 
 fn sort_out(
     tools: &Tools<'_>,
     stager: &mut Stager<'_>,
-    turn: usize,
+    asked: &Asked<'_>,
     batch: Vec<Numbered>,
 ) -> Result<Vec<Wanted>, IngestError> {
     let mut wanted = Vec::new();
     for numbered in batch {
         let Numbered::Item(item) = numbered else { continue };
-        let is_of_this = item.later.as_ref().is_some_and(|later| later.turn == turn);
-        if !is_of_this || stager.shaping.shape.skips(item.taken_at()) {
+        if !asked.has(&item) || stager.shaping.shape.skips(item.taken_at()) {
             continue;
         }
         stager.books.items.available += 1;
@@ -165,27 +172,31 @@ fn sort_out(
     Ok(wanted)
 }
 
-fn commit(tools: &Tools<'_>, plan: &Plan<'_>, stager: Stager<'_>) -> Result<Books, IngestError> {
+fn commit(tools: &Tools<'_>, plan: &Plan<'_>, stager: Stager<'_>, archive: FileId) -> Result<Books, IngestError> {
     let Some(manifest) = stager.manifest else { return Ok(stager.books) };
     if let Some(target) = tools.target {
         target.barrier()?;
     }
-    let turn = plan.shape.later.len();
-    let commit = Commit {
+    let number = tools.ledger.recorded_manifests(Some(plan.row.id))?.len();
+    let manifest = manifest.finish(&format!("{}-attachments-{number}", plan.row.sha256))?;
+    let commit = further(tools, plan, stager.books, manifest);
+    let shape = serde_json::to_string(plan.shape).map_err(IngestError::shape)?;
+    tools.ledger.commit_later(tools.scratch, &commit, archive, &shape, (tools.clock)())?;
+    Ok(stager.books)
+}
+
+/// A commit after an export's first one, which said of the export itself what there is to say.
+pub(super) fn further<'a>(tools: &Tools<'_>, plan: &Plan<'a>, books: Books, manifest: Finished) -> Commit<'a> {
+    Commit {
         file: plan.row,
         run: tools.run,
         rule_set: plan.rule_set,
-        books: stager.books,
+        books,
         unknown: "[]".to_owned(),
         events: BTreeMap::new(),
         date: None,
         export_firm: None,
-        // Who stays was recorded at the first commit.
         staying: Vec::new(),
-        manifest: manifest.finish(&format!("{}-attachments-{turn}", plan.row.sha256))?,
-    };
-    let shape: &Shape = plan.shape;
-    let shape = serde_json::to_string(shape).map_err(IngestError::shape)?;
-    tools.ledger.commit_later(tools.scratch, &commit, &shape, (tools.clock)())?;
-    Ok(stager.books)
+        manifest,
+    }
 }

@@ -55,6 +55,8 @@ pub(super) struct NumberedItem {
     pub item: Item,
     /// Of a transcript, the messages and attachments within it, in its order; their ids are final when its own is.
     pub within: Vec<Arrival>,
+    /// Of a transcript, its words that are no items, where they are part of what it is known by.
+    pub words: Vec<u64>,
     /// The item that this one continues or belongs to.
     pub follows: Option<ItemId>,
     /// What became of the attachments in it.
@@ -226,7 +228,7 @@ impl<'a> Original<'a> {
         surveyed: &Surveyed,
         work: &mut impl FnMut(Vec<Numbered>) -> Result<(), IngestError>,
     ) -> Result<(), IngestError> {
-        for turn in 0..surveyed.attached.later.len() {
+        for turn in 0..surveyed.attached.turns() {
             tools.scratch.begin_pass()?;
             let mut last = None;
             for records in 0..=self.late.len() {
@@ -274,7 +276,8 @@ impl<'a> Original<'a> {
         surveyed: &Surveyed,
         sender: SyncSender<Vec<Numbered>>,
     ) -> Result<(), SurveyError<ItemsError<Ended>>> {
-        let mut batches = Batches::new(&surveyed.attached, turning, sender);
+        let by_words = self.grouping.by_day.as_ref().is_some_and(|by_day| by_day.words);
+        let mut batches = Batches::new(&surveyed.attached, turning, by_words, sender);
         let turn = Turn { late: &self.late, number: turning.records() };
         let grouping = self.grouping.with_attached(&surveyed.attached.sizes);
         decrypt::reread(&self.file, &self.opener, &surveyed.proof, |plaintext| {

@@ -32,7 +32,8 @@ pub(super) fn number(tools: &Tools<'_>, item: &mut NumberedItem) -> Result<(), L
             for (message, (_, record, _)) in item.within.iter_mut().zip(transcript.items()) {
                 message.id = final_id(tools, message.id, &record, &transcript.room)?;
             }
-            item.id = transcript_id(transcript, item.within.iter().map(|message| message.id));
+            item.id =
+                transcript_id(transcript, item.within.iter().map(|message| message.id), item.words.iter().copied());
             item.follows = tools.ledger.followed(item.time, item.id)?.flatten();
         }
     }

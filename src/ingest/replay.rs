@@ -1,19 +1,17 @@
 //! Replay: what could not be placed before and now can, from the kept originals (contract 6).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::days::{Parts, Seen};
-use super::first::{Plan, admit, extend};
+use super::first::{Plan, admit, extend, stager};
+use super::later::further;
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
-use super::people::Tally;
 use super::recorded::{self, number};
 use super::shape::RecordedLimits;
-use super::stager::{Shaping, Stager, Wanted, Why};
+use super::stager::{Stager, Wanted, Why};
 use super::{IngestError, Tools, contested, doubtful};
 use crate::books::Books;
-use crate::ledger::manifest::Writer;
-use crate::ledger::{Commit, Extent, FileId, FileRow, LedgerError, RuleSetId};
+use crate::ledger::{Extent, FileId, FileRow, LedgerError, RuleSetId};
 use crate::resolve::{Outcome, RuleSet, Rules};
 
 /// Opens the export if anyone in it may have a mailbox now, or a record may be read now; else lists what it still
@@ -120,13 +118,10 @@ fn pass(
     }
     let expected = plan.row.counts.held + rejected.len() as u64;
     let mut rejected = Rejected { before: rejected, let_in: BTreeSet::new(), merged: 0, added: 0 };
-    let manifest = Some(Writer::begin(tools.ledger.manifests(), &plan.row.name, plan.row.sha256)?);
-    let (mut books, people) = (Books::default(), Tally::default());
+    let mut stager = stager(tools, plan, surveyed)?;
+    stager.shaping.before = Some(before);
     // Counted before any of them is placed: whoever a duplicate names may come before the item in the export.
-    books.items.held = tools.scratch.contested_and_held(file)?;
-    let (seen, parts) = (Seen::default(), Parts::default());
-    let shaping = Shaping { shape: plan.shape, rules: &plan.rules, before: Some(before) };
-    let mut stager = Stager { tools, surveyed, shaping, manifest, books, people, seen, parts };
+    stager.books.items.held = tools.scratch.contested_and_held(file)?;
     tools.watch.staging.begin(&plan.row.name, surveyed.survey.counts.available());
     original.each_batch(tools, surveyed, |batch| {
         let records = batch.iter().map(Numbered::records).sum();
@@ -263,19 +258,8 @@ fn commit(
     if let Some(target) = tools.target {
         target.barrier()?;
     }
-    let commit = Commit {
-        file: plan.row,
-        run: tools.run,
-        rule_set: plan.rule_set,
-        books: stager.books,
-        unknown: "[]".to_owned(),
-        events: BTreeMap::new(),
-        date: None,
-        export_firm: None,
-        // Who stays was recorded at the first commit.
-        staying: Vec::new(),
-        manifest: manifest.finish(&format!("{}-{position}", plan.row.sha256))?,
-    };
+    let manifest = manifest.finish(&format!("{}-{position}", plan.row.sha256))?;
+    let commit = further(tools, plan, stager.books, manifest);
     let mut shape = plan.shape.clone();
     shape.let_in.extend(Some(rejected.let_in).filter(|let_in| !let_in.is_empty()));
     let shape = serde_json::to_string(&shape).map_err(IngestError::shape)?;

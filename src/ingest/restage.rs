@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use tracing::{info, warn};
 
 use super::again::{Put, put_again};
-use super::first::held_report;
+use super::held::held_report;
 use super::{Finished, IngestError, Job, Tools, Worked, in_run};
 use crate::cause::chain;
 use crate::config::Config;

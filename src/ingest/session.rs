@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
 use tracing::{info, warn};
 
 use super::first::{self, Archives, Plan, Taken};
@@ -12,7 +13,7 @@ use super::listing::Unrecorded;
 use super::ready;
 use super::replay::{self, Replayed};
 use super::shape::{RecordedLimits, Shape};
-use super::{IngestError, Tools, archives, later, totals};
+use super::{IngestError, Tools, archives, carried, held, later, totals};
 use crate::books::Books;
 use crate::cause::chain;
 use crate::config::Config;
@@ -86,13 +87,15 @@ impl Session<'_> {
                 rows.push(row);
             }
         }
-        rows.sort_by_key(|row| self.turn(&row.name));
+        rows.sort_by_cached_key(|row| self.turn(&row.name));
         rows.iter().try_for_each(|row| self.take(row, None))
     }
 
-    /// Archives are read before the exports that name what is in them.
-    pub(super) fn turn(&self, name: &str) -> u8 {
-        u8::from(self.tools.inputs.profile.role(name).kind == FileKind::Export)
+    /// Archives are read before the exports that name what is in them, and exports in the order of the days that their names
+    /// say.
+    pub(super) fn turn(&self, name: &str) -> (bool, Option<Date>) {
+        let profile = &self.tools.inputs.profile;
+        (profile.role(name).kind == FileKind::Export, profile.date_in_name(name))
     }
 
     /// What a person dismissed is left alone until a person asks for it.
@@ -109,9 +112,8 @@ impl Session<'_> {
         let taken = match self.tools.inputs.profile.role(&row.name).kind {
             FileKind::Attachments => archives::take(self.tools, row, spooled, &mut self.unrecorded),
             FileKind::Totals => totals::take(self.tools, row, spooled, &mut self.unrecorded),
-            // What waited before this run is looked at when all archives of this run are there.
-            FileKind::Export if !self.tools.is_dry() && self.tools.ledger.waiting(row.id)?.is_some() => {
-                self.waiting.push((row.clone(), None));
+            FileKind::Export if self.is_for_later(row)? => {
+                self.waiting.push((row.clone(), spooled.map(Path::to_owned)));
                 return Ok(());
             }
             FileKind::Export => self.take_export(row, spooled, false),
@@ -123,10 +125,19 @@ impl Session<'_> {
         self.settle(row, taken)
     }
 
+    /// What waited before this run, and what needs control totals, is looked at when all that this run brings is there.
+    fn is_for_later(&self, row: &FileRow) -> Result<bool, IngestError> {
+        let needs_totals = !self.tools.inputs.profile.sidecar().is_empty();
+        Ok(needs_totals || (!self.tools.is_dry() && self.tools.ledger.waiting(row.id)?.is_some()))
+    }
+
     fn take_export(&self, row: &FileRow, spooled: Option<&Path>, all_came: bool) -> Result<Taken, IngestError> {
         let shape = Shape::of(self.tools.config);
         let rules = Arc::new(Rules(vec![Arc::clone(&self.rules)]));
         let profile = &self.tools.inputs.profile;
+        if let Some(reason) = carried::waits(self.tools, profile, row)? {
+            return Ok(Taken::Waiting { reason });
+        }
         let plan = Plan { row, profile, shape: &shape, rules, rule_set: self.rule_set, spooled };
         first::take(self.tools, &plan, Archives { unrecorded: &self.unrecorded, all_came })
     }
@@ -134,7 +145,9 @@ impl Session<'_> {
     /// All archives of this run are there: exports that waited for one are staged, or wait on; what came after its export
     /// follows it; and what nobody named is an orphan.
     pub(super) fn settle_attachments(&mut self) -> Result<(), IngestError> {
-        for (row, spooled) in std::mem::take(&mut self.waiting) {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        waiting.sort_by_cached_key(|(row, _)| self.turn(&row.name));
+        for (row, spooled) in waiting {
             let taken = match self.waits_on(&row)? {
                 Some(reason) => Ok(Taken::Waiting { reason }),
                 None => self.take_export(&row, spooled.as_deref(), true),
@@ -157,6 +170,9 @@ impl Session<'_> {
             return Ok(None);
         }
         let Some(waiting) = self.tools.ledger.waiting(row.id)? else { return Ok(None) };
+        if let Some(reason) = carried::waits(self.tools, &self.tools.inputs.profile, row)? {
+            return Ok(Some(reason));
+        }
         let is_same = waiting.until > (self.tools.clock)() && waiting.archives == self.tools.ledger.archives()?;
         Ok(is_same.then(|| first::waits_until(&self.tools.inputs.profile, waiting.until)))
     }
@@ -170,11 +186,11 @@ impl Session<'_> {
             Taken::Read(report) => *report,
             Taken::Waiting { reason } => {
                 info!(message_id = events::EXPORT_WAITS, file = row.name, sha256 = %row.sha256, "waits: {reason}");
-                FileReport { state: "waiting".to_owned(), ..first::held_report(row, &reason) }
+                FileReport { state: "waiting".to_owned(), ..held::held_report(row, &reason) }
             }
             Taken::Held { reason } => {
                 warn!(message_id = events::EXPORT_HELD, file = row.name, sha256 = %row.sha256, "held: {reason}");
-                first::held_report(row, &reason)
+                held::held_report(row, &reason)
             }
         };
         self.reports.push(report);

@@ -1,8 +1,8 @@
 //! What shapes an export's bytes and placements beside its profile and rule sets, as the ledger keeps it: a restart and
 //! every replay use what was recorded, whatever the configuration says by then.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -54,6 +54,10 @@ pub(super) struct Shape {
     /// Those that came after that, in the order in which they were looked at.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub later: Vec<String>,
+    /// Of those, the archives that serve only the records at these places of the export: a record that other exports have as
+    /// well, of which only the archive of one had the attachment.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub later_only: BTreeMap<String, BTreeSet<u64>>,
     /// Who was in its rooms before: the digest of what the ledger keeps of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried: Option<String>,
@@ -63,6 +67,9 @@ pub(super) struct Shape {
     /// Gets a copy of each item that is taken in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub journal: Option<Mailbox>,
+    /// What it says of EMLs, made once: templates are parsed, and a zone is looked for.
+    #[serde(skip)]
+    eml: OnceLock<eml::Shape>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
@@ -135,10 +142,27 @@ impl Shape {
             max_attachment: Some(config.eml.max_attachment),
             archives: Vec::new(),
             later: Vec::new(),
+            later_only: BTreeMap::new(),
             carried: None,
             catch_all: config.mailboxes.catch_all.clone(),
             journal: config.mailboxes.journal.clone(),
+            eml: OnceLock::new(),
         }
+    }
+
+    /// Adds an archive that came later, or records that it serves as well; all where none are named. Its turn, from 0.
+    pub(super) fn follow(&mut self, archive: &str, records: Option<&BTreeSet<u64>>) -> usize {
+        let known = self.later.iter().position(|later| later == archive);
+        match (records, known) {
+            (None, _) => drop(self.later_only.remove(archive)),
+            // It serves all records already.
+            (Some(_), Some(_)) if !self.later_only.contains_key(archive) => {}
+            (Some(records), _) => self.later_only.entry(archive.to_owned()).or_default().extend(records),
+        }
+        known.unwrap_or_else(|| {
+            self.later.push(archive.to_owned());
+            self.later.len() - 1
+        })
     }
 
     /// Who, beside the participants, gets a copy of an item when it is taken in: nobody's mailboxes, so that an item that
@@ -168,6 +192,7 @@ impl Shape {
         let by_day = self.max_size.filter(|_| self.grouping == Grouping::Conversation).map(|max_size| ByDay {
             zone: self.zone(),
             max_size,
+            words: self.knows_words(),
             measure: eml::measure,
             attached: Arc::default(),
             frame: eml::frame,
@@ -175,11 +200,20 @@ impl Shape {
         passes::Grouping { by_day, events: self.events }
     }
 
+    /// Whether transcripts are known by the words in them that are no items as well.
+    pub(super) fn knows_words(&self) -> bool {
+        self.eml_format >= eml::WITH_WORDS
+    }
+
     fn zone(&self) -> TimeZone {
         TimeZone::get(&self.time_zone).unwrap_or(TimeZone::UTC)
     }
 
-    pub(super) fn eml(&self) -> eml::Shape {
+    pub(super) fn eml(&self) -> &eml::Shape {
+        self.eml.get_or_init(|| self.make_eml())
+    }
+
+    fn make_eml(&self) -> eml::Shape {
         // They were checked when they were recorded.
         let template = |text: &str| Template::parse(text).ok();
         let headers = self.headers.iter().filter_map(|(name, text)| Some((name.clone(), template(text)?)));

@@ -14,7 +14,7 @@ impl Session<'_> {
     pub(super) fn take_by_hand(&mut self, files: &[PathBuf], retry: bool) -> Result<Option<IngestError>, IngestError> {
         let mut trouble = None;
         let mut files: Vec<&PathBuf> = files.iter().collect();
-        files.sort_by_key(|path| self.turn(&path.file_name().unwrap_or_default().to_string_lossy()));
+        files.sort_by_cached_key(|path| self.turn(&path.file_name().unwrap_or_default().to_string_lossy()));
         for path in files {
             let spool = self.tools.ledger.spool();
             match download::copy_local(path, &spool, self.tools.watch.download) {
@@ -47,7 +47,7 @@ impl Session<'_> {
             }
         }
         let (mut fetched, mut trouble) = self.fetch(&mut site, fresh)?;
-        fetched.sort_by_key(|(file, _)| self.turn(&file.name));
+        fetched.sort_by_cached_key(|(file, _)| self.turn(&file.name));
         for (file, ciphertext) in &fetched {
             self.take_ciphertext(ciphertext, Origin::Site(sighting(file)), retry)?;
         }

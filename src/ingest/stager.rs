@@ -11,6 +11,7 @@ use crate::books::Books;
 use crate::digest::Sha256;
 use crate::eml::{self, Eml};
 use crate::export::{Item, Person};
+use crate::ledger::FileId;
 use crate::ledger::manifest::{Entry, Known, Placed, Writer};
 use crate::mailbox::Mailbox;
 use crate::resolve::{Outcome, Rules};
@@ -50,6 +51,8 @@ pub(super) struct Shaping<'a> {
 /// What a pass over one export places and notes.
 pub(super) struct Stager<'a> {
     pub tools: &'a Tools<'a>,
+    /// The export.
+    pub file: FileId,
     pub surveyed: &'a Surveyed,
     pub shaping: Shaping<'a>,
     /// None in a dry run.
@@ -219,7 +222,7 @@ impl Stager<'_> {
 /// The EML of an item, and its digest for the evidence.
 pub(super) fn render(item: &NumberedItem, shape: &Shape) -> (Eml, Sha256) {
     let identity = eml::Identity { id: item.id, follows: item.follows };
-    let eml = eml::render(&item.item, identity, &shape.eml());
+    let eml = eml::render(&item.item, identity, shape.eml());
     let digest = Sha256::of(&eml.bytes);
     (eml, digest)
 }

@@ -4,20 +4,20 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::Arc;
 
 use tracing::info;
 
-use super::first::{Archives, Plan, Taken, held_report, reason};
-use super::listing::{Listing, Unrecorded};
+use super::first::{Archives, Plan, Taken};
+use super::held::{Fault, hold};
+use super::listing::Unrecorded;
 use super::original::Surveyed;
-use super::{IngestError, Tools};
+use super::{IngestError, Tools, beside};
 use crate::cause::chain;
-use crate::decrypt::{self, SurveyError};
+use crate::decrypt;
 use crate::events;
 use crate::export::files::FileKind;
 use crate::export::totals::{Told, compare};
-use crate::ledger::{ArchiveRead, AttachmentCounts, FileReport, FileRow, Held};
+use crate::ledger::FileRow;
 
 /// Bytes of a file of control totals; the largest known are a few lines.
 const MAX_TEXT: u64 = 1 << 20;
@@ -41,36 +41,17 @@ pub(super) fn take(
     spooled: Option<&Path>,
     unrecorded: &mut Vec<Unrecorded>,
 ) -> Result<Taken, IngestError> {
-    let file = match spooled {
-        Some(path) => File::open(path).map_err(|error| IngestError::open(path, error))?,
-        None => tools.ledger.open_original(row.sha256)?.ok_or_else(|| IngestError::original_gone(&row.name))?,
-    };
+    let file = beside::open(tools, row, spooled)?;
     let (_, proof) = match decrypt::survey(&file, &tools.opener(), |plaintext| text(plaintext)) {
         Ok(read) => read,
-        Err(error) => {
-            let reason = reason(tools, &file, &error);
-            if !tools.is_dry() {
-                let local = matches!(&error, SurveyError::Decrypt(error) if error.is_local());
-                let held = Held { reason: reason.clone(), local, under: tools.circumstances };
-                tools.ledger.hold(row, &held, tools.run)?;
-            }
-            return Ok(Taken::Held { reason });
-        }
+        Err(error) => return hold(tools, row, &file, &error),
     };
-    let signed_by = proof.signed_by();
     info!(message_id = events::ARCHIVE_READ, file = row.name, sha256 = %row.sha256, "control totals read");
-    if let Some(path) = spooled {
-        let listing = Arc::new(Listing::new(Vec::new()));
-        unrecorded.push(Unrecorded { row: row.clone(), path: path.to_owned(), listing });
-    } else {
-        let read = ArchiveRead { entries: &[], refused: &[], refusals: 0, signed_by };
-        tools.ledger.commit_archive(row, &read, tools.run, (tools.clock)())?;
-    }
-    let (signed, attachments) = (signed_by.map(str::to_owned), AttachmentCounts::default());
-    let report =
-        FileReport { state: "read".to_owned(), reason: None, signed_by: signed, attachments, ..held_report(row, "") };
-    Ok(Taken::Read(Box::new(report)))
+    let contents = beside::Contents { signed_by: proof.signed_by(), ..beside::Contents::default() };
+    beside::keep(tools, row, spooled, unrecorded, contents)
 }
+
+impl Fault for TotalsError {}
 
 /// What control totals say of an export.
 pub(super) enum Verdict {

@@ -114,16 +114,6 @@ impl Ledger {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Notes that the exports that miss something were looked through for what an archive has.
-    ///
-    /// # Errors
-    /// Where the ledger cannot be written.
-    pub fn note_looked(&self, archive: FileId, now: Timestamp) -> Result<(), LedgerError> {
-        self.connection
-            .execute("UPDATE archives SET looked = ?2 WHERE file = ?1", params![archive.0, now.as_second()])?;
-        Ok(())
-    }
-
     /// Archives of which nobody decided yet what in them is an orphan, and when each came.
     ///
     /// # Errors

@@ -53,6 +53,15 @@ impl AttachmentState {
             Self::Oversize => "oversize",
         }
     }
+
+    /// As [`Self::as_str`] has it; the table takes no other word.
+    fn from_word(word: &str) -> Self {
+        match word {
+            "present" => Self::Present,
+            "missing" => Self::Missing,
+            _ => Self::Oversize,
+        }
+    }
 }
 
 /// One attachment of an export, as a pass over it found it.
@@ -151,24 +160,24 @@ fn counts(connection: &rusqlite::Connection, sql: &str, id: i64) -> Result<Attac
     let mut rows = statement.query([id])?;
     while let Some(row) = rows.next()? {
         let number = row.get(1)?;
-        match row.get_ref(0)?.as_str().unwrap_or_default() {
-            "present" => counts.present = number,
-            "missing" => counts.missing = number,
-            _ => counts.oversize = number,
+        match AttachmentState::from_word(row.get_ref(0)?.as_str().unwrap_or_default()) {
+            AttachmentState::Present => counts.present = number,
+            AttachmentState::Missing => counts.missing = number,
+            AttachmentState::Oversize => counts.oversize = number,
         }
     }
     Ok(counts)
 }
 
 impl Ledger {
-    /// Committed exports that name attachments which no archive had.
+    /// Committed exports that name attachments which no archive had with which they were staged.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn exports_that_miss(&self) -> Result<Vec<FileRow>, LedgerError> {
         self.rows_of(&format!(
             "SELECT {COLUMNS} FROM files WHERE state = 'committed'
-             AND id IN (SELECT file FROM attachments WHERE state = 'missing') ORDER BY id"
+             AND id IN (SELECT file FROM attachments WHERE state = 'missing' AND archive IS NULL) ORDER BY id"
         ))
     }
 
@@ -177,10 +186,30 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn missing_of(&self, file: FileId) -> Result<Vec<String>, LedgerError> {
-        let sql = "SELECT DISTINCT reference FROM attachments WHERE file = ?1 AND state = 'missing' AND reference IS NOT NULL";
+        let sql = "SELECT DISTINCT reference FROM attachments
+                   WHERE file = ?1 AND state = 'missing' AND archive IS NULL AND reference IS NOT NULL";
         let mut statement = self.connection.prepare_cached(sql)?;
         let rows = statement.query_map([file.0], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// The state of the attachment of the record at this place of an export, and the digest of its bytes; none where the
+    /// record has none.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn attachment_at(
+        &self,
+        file: FileId,
+        record: u64,
+    ) -> Result<Option<(AttachmentState, Option<Sha256>)>, LedgerError> {
+        let sql = "SELECT state, sha256 FROM attachments WHERE file = ?1 AND ordinal = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let found = statement.query_row(params![file.0, record], |row| {
+            let state = AttachmentState::from_word(row.get_ref(0)?.as_str().unwrap_or_default());
+            Ok((state, row.get::<_, Option<[u8; 32]>>(1)?.map(Sha256)))
+        });
+        Ok(found.optional()?)
     }
 
     /// When a file came.

@@ -217,14 +217,15 @@ impl Ledger {
             ],
         )?;
         transaction.execute("DELETE FROM main.replaying WHERE file = ?1", [file])?;
+        super::following::look_again(&transaction)?;
         note_in_run(&transaction, commit)?;
         note_manifest(&transaction, commit, now)?;
         transaction.commit()?;
         Ok(())
     }
 
-    /// The commit of attachments that follow an export which was committed without them, with the shape as it has become;
-    /// argued as for [`Ledger::commit`].
+    /// The commit of attachments that follow an export which was committed without them, from this archive, with the shape as
+    /// it has become; argued as for [`Ledger::commit`].
     ///
     /// # Errors
     /// Where the ledger cannot be written; then nothing of it is.
@@ -232,11 +233,13 @@ impl Ledger {
         &self,
         scratch: &Scratch<'_>,
         commit: &Commit<'_>,
+        archive: FileId,
         shape: &str,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let transaction = Transaction::new_unchecked(scratch.connection, rusqlite::TransactionBehavior::Immediate)?;
         take_items(&transaction, commit)?;
+        super::following::end(&transaction, commit.file.id, archive)?;
         let counts = commit.books.items;
         transaction.execute(
             "UPDATE files SET reason = NULL, available = available + ?2, staged = staged + ?3, held = held + ?4,
@@ -302,7 +305,9 @@ fn take_items(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(), 
         [file],
     )?;
     transaction.execute_batch(
-        "INSERT OR IGNORE INTO main.transcripts SELECT day, room, id FROM scratch.transcripts ORDER BY day, room",
+        "INSERT OR IGNORE INTO main.transcripts (day, room, id, words)
+         SELECT day, room, id, words FROM scratch.transcripts ORDER BY day, room;
+         INSERT OR IGNORE INTO main.words SELECT day, key FROM scratch.words ORDER BY day, key",
     )?;
     transaction.execute_batch(
         "INSERT OR IGNORE INTO main.message_keys SELECT day, key FROM scratch.message_keys ORDER BY day, key",
@@ -316,6 +321,7 @@ fn take_items(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(), 
         [file],
     )?;
     super::attachments::take_attachments(transaction, commit.file.id)?;
+    super::following::take(transaction)?;
     super::people::take(transaction)?;
     super::held::take_people(transaction, commit.file.id)
 }

@@ -54,6 +54,7 @@ impl Ledger {
                  SELECT 1 FROM dismissals d WHERE d.file = r.file AND d.kind = 'record' AND d.ordinal = r.ordinal))
              AND id NOT IN (SELECT file FROM unresolved)
              AND NOT EXISTS (SELECT 1 FROM replaying WHERE replaying.file = files.id)
+             AND NOT EXISTS (SELECT 1 FROM following w WHERE files.id IN (w.file, w.archive))
              AND NOT EXISTS (SELECT 1 FROM archives a WHERE a.file = files.id AND (a.looked IS NULL OR a.settled IS NULL))
              AND NOT EXISTS (SELECT 1 FROM attachments m WHERE m.file = files.id
                  AND (m.state = 'missing' OR (m.state = 'oversize' AND m.archive IS NULL)))

@@ -8,10 +8,10 @@ mod transcripts;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use self::attachments::ATTACHMENTS;
+use self::attachments::{ATTACHMENTS, FOLLOWING};
 use self::presence::PRESENCE;
 use self::shipping::SHIPPING;
-use self::transcripts::TRANSCRIPTS;
+use self::transcripts::{TRANSCRIPTS, WORDS};
 use super::LedgerError;
 
 /// Every migration in the order in which it was released; the database's `user_version` says how many it has had.
@@ -23,6 +23,8 @@ const MIGRATIONS: &[(&str, &str)] = &[
     ("transcripts", TRANSCRIPTS),
     ("attachments", ATTACHMENTS),
     ("presence from one export to the next", PRESENCE),
+    ("attachments that are known to follow", FOLLOWING),
+    ("words that only transcripts hold", WORDS),
 ];
 
 /// Times are Unix seconds; digests are the bytes, not their hexadecimal form. Why each table is as it is:

@@ -16,7 +16,9 @@ CREATE TABLE scratch.items (
 CREATE TABLE scratch.namings (
   time INTEGER, id BLOB, ordinal INTEGER, participants BLOB, within INTEGER,
   PRIMARY KEY (time, id, ordinal)) WITHOUT ROWID;
-CREATE TABLE scratch.transcripts (day INTEGER, room INTEGER, id BLOB, PRIMARY KEY (day, room)) WITHOUT ROWID;
+CREATE TABLE scratch.transcripts (
+  day INTEGER, room INTEGER, id BLOB, words INTEGER, PRIMARY KEY (day, room)) WITHOUT ROWID;
+CREATE TABLE scratch.words (day INTEGER, key INTEGER, PRIMARY KEY (day, key)) WITHOUT ROWID;
 CREATE TABLE scratch.message_keys (day INTEGER, key INTEGER, PRIMARY KEY (day, key)) WITHOUT ROWID;
 CREATE TABLE scratch.equals (id BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID;
 CREATE TABLE scratch.released (time INTEGER, id BLOB, PRIMARY KEY (time, id)) WITHOUT ROWID;
@@ -38,12 +40,15 @@ CREATE TABLE scratch.again (
   n INTEGER, mailbox TEXT, time INTEGER, id BLOB, eml TEXT, PRIMARY KEY (n, mailbox, id)) WITHOUT ROWID;
 CREATE TABLE scratch.attachments (
   ordinal INTEGER PRIMARY KEY, reference TEXT, state TEXT, sha256 BLOB, bytes INTEGER, archive BLOB, entry TEXT);
+CREATE TABLE scratch.following (
+  file INTEGER, archive BLOB, record INTEGER, PRIMARY KEY (file, archive, record)) WITHOUT ROWID;
 ";
 
 const NAMES: &[&str] = &[
     "items",
     "namings",
     "transcripts",
+    "words",
     "message_keys",
     "equals",
     "released",
@@ -60,6 +65,7 @@ const NAMES: &[&str] = &[
     "settled",
     "again",
     "attachments",
+    "following",
 ];
 
 /// An item as the ledger knows it, on its way in.
@@ -152,7 +158,7 @@ impl Scratch<'_> {
     /// # Errors
     /// Where the disk refuses.
     pub fn next_of_dry_run(&self) -> Result<(), LedgerError> {
-        for name in NAMES.iter().filter(|name| !matches!(**name, "items" | "transcripts" | "message_keys")) {
+        for name in NAMES.iter().filter(|name| !matches!(**name, "items" | "transcripts" | "words" | "message_keys")) {
             self.connection.execute_batch(&format!("DELETE FROM scratch.{name}"))?;
         }
         self.export.set(self.export.get() + 1);

@@ -28,25 +28,37 @@ pub struct Follows {
     pub follows: Option<ItemId>,
 }
 
+/// What stands in a transcript.
+#[derive(Debug, Clone, Copy)]
+pub struct HeldIn<'a> {
+    /// Its room and day; none where the room has no id.
+    pub room_day: Option<RoomDay>,
+    /// Its messages, attachments, and events that are items.
+    pub messages: &'a [Arrival],
+    /// Its words that are no items, by their hashes.
+    pub words: &'a [u64],
+}
+
 impl Scratch<'_> {
-    /// Takes a transcript in, with the messages `within` it, and says what it is. One that is known is judged as any item.
-    /// One of which every message is known, for the people it names, says nothing new: a duplicate. All else is new.
+    /// Takes a transcript in, with what stands in it, and says what it is. One that is known is judged as any item.
+    /// One of which every message is known, for the people it names, and all words that the room's day was archived with,
+    /// says nothing new: a duplicate. All else is new.
     ///
     /// # Errors
     /// Where the ledger cannot be read or the disk refuses.
-    pub fn admit_transcript(&self, arrival: &Arrival, within: &[Arrival]) -> Result<Verdict, LedgerError> {
+    pub fn admit_transcript(&self, arrival: &Arrival, held: &HeldIn<'_>) -> Result<Verdict, LedgerError> {
         if self.participants_of(arrival)?.is_some() {
-            for message in within {
+            for message in held.messages {
                 self.admit_within(message, arrival.ordinal)?;
             }
             return self.admit(arrival);
         }
-        if within.is_empty() {
-            // A part in which people only came and went: nothing in it could be known already.
-            return self.take_transcript(arrival, within);
+        // In a part in which people only came and went nothing could be known already.
+        if held.messages.is_empty() || self.has_unknown_words(held)? {
+            return self.take_transcript(arrival, held);
         }
-        match self.unknown_combinations(within)? {
-            None => self.take_transcript(arrival, within),
+        match self.unknown_combinations(held.messages)? {
+            None => self.take_transcript(arrival, held),
             Some(known) if known.is_empty() => Ok(Verdict::Duplicate { naming: false }),
             Some(doubts) => {
                 let sql = "INSERT OR IGNORE INTO scratch.doubts VALUES (?1, ?2, ?3, ?4)";
@@ -63,13 +75,43 @@ impl Scratch<'_> {
     ///
     /// # Errors
     /// Where the ledger cannot be read or the disk refuses.
-    pub fn take_transcript(&self, arrival: &Arrival, within: &[Arrival]) -> Result<Verdict, LedgerError> {
+    pub fn take_transcript(&self, arrival: &Arrival, held: &HeldIn<'_>) -> Result<Verdict, LedgerError> {
         self.take(arrival, None)?;
         let mut changed = 0;
-        for message in within {
+        for message in held.messages {
             changed += u64::from(self.admit_within(message, arrival.ordinal)?);
         }
+        if let Some(RoomDay { day, .. }) = held.room_day {
+            let sql = "INSERT OR IGNORE INTO scratch.words VALUES (?1, ?2)";
+            let mut insert = self.connection.prepare_cached(sql)?;
+            for key in held.words {
+                insert.execute(params![day, key.cast_signed()])?;
+            }
+        }
         Ok(Verdict::New { changed })
+    }
+
+    /// Whether some words were not there when the room's day was archived as a transcript. Where it was archived otherwise,
+    /// nobody knows; then the messages alone decide.
+    fn has_unknown_words(&self, held: &HeldIn<'_>) -> Result<bool, LedgerError> {
+        let Some(RoomDay { day, room }) = held.room_day else { return Ok(false) };
+        let mut archived = self.connection.prepare_cached(
+            "SELECT 1 FROM main.transcripts WHERE day = ?1 AND room = ?2 AND words = 1
+             UNION ALL SELECT 1 FROM scratch.transcripts WHERE day = ?1 AND room = ?2 AND words = 1",
+        )?;
+        if held.words.is_empty() || !archived.exists(params![day, room.cast_signed()])? {
+            return Ok(false);
+        }
+        let mut known = self.connection.prepare_cached(
+            "SELECT 1 FROM main.words WHERE day = ?1 AND key = ?2
+             UNION ALL SELECT 1 FROM scratch.words WHERE day = ?1 AND key = ?2",
+        )?;
+        for key in held.words {
+            if !known.exists(params![day, key.cast_signed()])? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// The messages that name participants in a combination not seen before; none where one is not known, or there are none
@@ -185,13 +227,14 @@ impl Scratch<'_> {
         Ok(None)
     }
 
-    /// Notes that this pass takes a transcript in, of which the room and day may have none yet.
+    /// Notes that this pass takes a transcript in, of which the room and day may have none yet; and whether its words are known
+    /// as well.
     ///
     /// # Errors
     /// Where the disk refuses.
-    pub fn note_transcript(&self, of: RoomDay, id: ItemId) -> Result<(), LedgerError> {
-        let sql = "INSERT OR IGNORE INTO scratch.transcripts VALUES (?1, ?2, ?3)";
-        self.connection.prepare_cached(sql)?.execute(params![of.day, of.room.cast_signed(), id.0])?;
+    pub fn note_transcript(&self, of: RoomDay, id: ItemId, words: bool) -> Result<(), LedgerError> {
+        let sql = "INSERT OR IGNORE INTO scratch.transcripts VALUES (?1, ?2, ?3, ?4)";
+        self.connection.prepare_cached(sql)?.execute(params![of.day, of.room.cast_signed(), id.0, words])?;
         Ok(())
     }
 

@@ -97,7 +97,10 @@ fn day(time: i64) -> Date {
 }
 
 fn grouping(max_size: u64, events: bool) -> Grouping {
-    Grouping { by_day: Some(ByDay { zone: zone(), max_size, attached: Arc::default(), measure, frame }), events }
+    Grouping {
+        by_day: Some(ByDay { zone: zone(), max_size, words: true, attached: Arc::default(), measure, frame }),
+        events,
+    }
 }
 
 /// The built-in profile, with messages that are shown again.

@@ -86,6 +86,7 @@ fn event(kind: EventKind, clock: &str, who: Option<Person>, invited: Vec<Person>
         invited: invited.clone(),
         time: (!clock.is_empty()).then(|| at(clock)),
         text: given(text),
+        fault: None,
         details: None,
     };
     let invited = invited.into_iter().map(Arc::new).collect();
@@ -268,6 +269,51 @@ fn golden_transcripts_stand_and_both_readers_agree() {
         assert_eq!((python.text, python.html), (parser.text, parser.html), "{case}");
         assert_eq!((python.from, python.to, python.cc), (parser.from, parser.to, parser.cc), "{case}");
         assert_eq!((python.fields, python.files), (parser.fields, parser.files), "{case}");
+    }
+}
+
+#[test]
+fn a_name_cannot_look_like_what_nobody_said() {
+    let star = person("a", "", "* System", "");
+    let spaced = person("b", "", "\u{a0}* System", "");
+    let people = vec![(Role::Sender, star.clone()), (Role::Recipient, spaced.clone())];
+    let day = transcript(people, vec![said(0, "09:00:00", star, "one"), said(1, "09:01:00", spaced, "two")]);
+    let text = |format: u32| by_mail_parser(&rendered(&day, None, &shape(format, true))).text;
+    let spoofs = |text: &str| text.lines().filter(|line| line.contains("  * System")).count();
+    assert_eq!(spoofs(&text(FORMAT_VERSION)), 0, "{}", text(FORMAT_VERSION));
+    assert_eq!(text(FORMAT_VERSION).matches("[U+002A] System").count(), 2);
+    // What stands was written so.
+    assert!(spoofs(&text(2)) > 0 && !text(2).contains("[U+002A]"));
+}
+
+#[test]
+fn an_imid_that_looks_like_an_address_is_not_whose_address_it_is() {
+    let by_id = person("amy@contoso.com", "", "", "");
+    let by_address = person("", "amy@contoso.com", "", "");
+    let people = vec![(Role::Sender, by_id.clone()), (Role::Present, by_address.clone())];
+    let mut day = transcript(people, vec![said(0, "09:00:00", by_id.clone(), "one")]);
+    day.attendance = vec![stay(by_id, Some("08:00:00"), None), stay(by_address, None, Some("10:00:00"))];
+    let text = by_mail_parser(&rendered(&day, None, &shape(FORMAT_VERSION, true))).text;
+    for line in ["entered 08:00:00, present to the end", "already present, left 10:00:00"] {
+        assert_eq!(text.matches(line).count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn words_that_could_not_be_read_leave_a_line() {
+    let mut lines = vec![
+        said(0, "09:00:00", amy(), "one"),
+        event(EventKind::System, "09:01:00", None, vec![], "", ""),
+        event(EventKind::Disclaimer, "09:02:00", Some(nils()), vec![], "", "D"),
+    ];
+    for line in &mut lines {
+        let Line::Event(happened) = line else { continue };
+        happened.record.fault = Some("the content is given twice with different values".into());
+    }
+    let day = transcript(vec![(Role::Sender, amy())], lines);
+    let seen = by_mail_parser(&rendered(&day, None, &shape(FORMAT_VERSION, true)));
+    for words in ["System: the words could not be read", "Northern Brokers): the words could not be read"] {
+        assert!(seen.text.contains(words) && seen.html.as_ref().unwrap().contains(words), "{}", seen.text);
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn lint(config: &Path, path: &Path, profile: &Profile, json: bool) ->
 
 fn text(found: &Lint) -> String {
     let mut lines = vec![
-        format!("firm code    {}", found.firm_code.as_deref().unwrap_or("not found")),
+        format!("firm code    {}", found.firm_code.as_deref().unwrap_or("not found, or none that can be shown")),
         format!("date         {}", found.date.as_deref().unwrap_or("not found")),
         format!("conversations {} ({} without a room id)", found.conversations, found.without_room_id),
         format!(

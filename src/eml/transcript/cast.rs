@@ -27,14 +27,14 @@ pub(super) struct Listed<'a> {
 
 impl<'a> Cast<'a> {
     pub(super) fn new(transcript: &'a Transcript) -> Self {
-        let by_identity: BTreeMap<&str, &Attended> =
+        let by_identity: BTreeMap<Identity<'_>, &Attended> =
             transcript.attendance.iter().map(|attended| (identity(&attended.person), attended)).collect();
         let people = transcript.participants.iter().filter(|one| one.person.has_identity());
         let mut all: Vec<Listed<'a>> = people
-            .map(|one| Listed { person: &one.person, attended: by_identity.get(identity(&one.person)).copied() })
+            .map(|one| Listed { person: &one.person, attended: by_identity.get(&identity(&one.person)).copied() })
             .collect();
-        let known: HashSet<&str> = all.iter().map(|listed| identity(listed.person)).collect();
-        let others = transcript.attendance.iter().filter(|attended| !known.contains(identity(&attended.person)));
+        let known: HashSet<Identity<'_>> = all.iter().map(|listed| identity(listed.person)).collect();
+        let others = transcript.attendance.iter().filter(|attended| !known.contains(&identity(&attended.person)));
         all.extend(others.map(|attended| Listed { person: &attended.person, attended: Some(attended) }));
         let mut cast = Self { people: all, numbers: HashMap::new(), ambiguous: HashSet::new() };
         let mut called = HashSet::new();
@@ -63,10 +63,20 @@ impl<'a> Cast<'a> {
     }
 }
 
-/// By what someone is the same person on all lines.
-fn identity(person: &Person) -> &str {
-    let im_id = person.im_id.as_ref().map(ImId::folded);
-    im_id.or(person.email.as_ref().map(Email::folded)).unwrap_or_default()
+/// By what someone is the same person on all lines: the `ImId`, else the e-mail. An `ImId` may look like an e-mail.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Identity<'a> {
+    ImId(&'a str),
+    Email(&'a str),
+    Nobody,
+}
+
+fn identity(person: &Person) -> Identity<'_> {
+    match (&person.im_id, &person.email) {
+        (Some(im_id), _) => Identity::ImId(im_id.folded()),
+        (None, Some(email)) => Identity::Email(email.folded()),
+        (None, None) => Identity::Nobody,
+    }
 }
 
 fn key(person: &Person) -> Key {

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
-use super::{Counter, Files, Page, cast};
+use super::{Counter, Files, Page, cast, text};
 use crate::digest::Sha256;
 use crate::eml::body;
 use crate::eml::words::one_line;
@@ -24,6 +24,8 @@ pub(super) struct Entry<'a> {
     /// What stands beside it: that it is shown again, a disclaimer's number, the fields the profile keeps.
     pub(super) marks: Vec<String>,
     pub(super) what: What<'a>,
+    /// Whether who said it begins like a line of the program's, and shows that it is none.
+    pub(super) guarded: bool,
 }
 
 /// What was said or happened.
@@ -85,6 +87,7 @@ impl<'a> Entry<'a> {
             }
             Line::Unreadable { .. } => (None, None, None),
         };
+        entry.guarded &= page.guards_names;
         entry.time = time.map_or(String::new(), |time| page.clock.time(time));
         entry.mark(details, id.filter(|_| page.footer), |id| page.disclaimer(id));
         entry
@@ -157,7 +160,9 @@ fn said<'a>(
         Body::File(file) => What::Note(file_words(file, attach(file)), None),
     };
     let to = people(spoken.recipients.iter().map(|person| &**person), names);
-    Entry { time: String::new(), who: names.name(&spoken.sender), to, marks: Vec::new(), what }
+    let who = names.name(&spoken.sender);
+    let guarded = who.trim_start().starts_with(text::SIGN);
+    Entry { time: String::new(), who, to, marks: Vec::new(), what, guarded }
 }
 
 /// The name and digest of a file within the mail.
@@ -191,8 +196,8 @@ fn happened<'a>(happened: &'a Happened, names: &impl Names) -> Entry<'a> {
         EventKind::Disclaimer => (person.map_or("Disclaimer".to_owned(), |who| format!("Disclaimer of {who}")), None),
         EventKind::System => (person.map_or("System".to_owned(), |who| format!("System, about {who}")), text),
     };
-    let what = What::Note(note, text);
-    Entry { time: String::new(), who: String::new(), to: String::new(), marks: Vec::new(), what }
+    let note = if record.fault.is_some() { note + ": the words could not be read" } else { note };
+    nobody(What::Note(note, text))
 }
 
 fn unreadable<'a>(kind: ItemKind, line: u64) -> Entry<'a> {
@@ -201,8 +206,12 @@ fn unreadable<'a>(kind: ItemKind, line: u64) -> Entry<'a> {
         ItemKind::Message => "A message".to_owned(),
         ItemKind::Event(kind) => format!("An event ({})", kind.as_str()),
     };
-    let what = What::Note(format!("{what} on line {line} of the export could not be read"), None);
-    Entry { time: String::new(), who: String::new(), to: String::new(), marks: Vec::new(), what }
+    nobody(What::Note(format!("{what} on line {line} of the export could not be read"), None))
+}
+
+/// A line on which nobody speaks.
+fn nobody(what: What<'_>) -> Entry<'_> {
+    Entry { time: String::new(), who: String::new(), to: String::new(), marks: Vec::new(), what, guarded: false }
 }
 
 /// A few people by name, more by their numbers: `#1-#12, #14`.

@@ -138,9 +138,9 @@ pub(super) fn disclaimer(number: usize, disclaimer: &Disclaimer<'_>, out: &mut d
 
 pub(super) fn end(page: &Page<'_>, out: &mut dyn Write) -> fmt::Result {
     out.write_str("</tbody></table>\r\n")?;
-    if !page.disclaimers.is_empty() {
+    if !page.disclaimers.all.is_empty() {
         out.write_str("<h2>Disclaimers</h2>\r\n")?;
-        for (number, shown) in (1..).zip(&page.disclaimers) {
+        for (number, shown) in (1..).zip(&page.disclaimers.all) {
             disclaimer(number, shown, out)?;
         }
     }

@@ -12,6 +12,8 @@ use crate::export::{Email, ImId};
 /// A line end within what was said.
 const INDENTED: &str = "\r\n    ";
 const LINE_END: &str = "\r\n";
+/// Before what nobody said.
+pub(super) const SIGN: char = '*';
 
 pub(super) fn begin(page: &Page<'_>, out: &mut dyn Write) -> fmt::Result {
     let transcript = page.transcript;
@@ -57,9 +59,15 @@ pub(super) fn line(entry: &Entry<'_>, out: &mut dyn Write) -> fmt::Result {
     let time = if entry.time.is_empty() { "--:--:--" } else { &entry.time };
     write!(out, "{time}  ")?;
     match &entry.what {
-        What::Said(_) => push_text(&entry.who, " ", out)?,
+        What::Said(_) => {
+            let who = if entry.guarded { entry.who.trim_start().strip_prefix(SIGN) } else { None };
+            if who.is_some() {
+                write!(out, "[U+{:04X}]", u32::from(SIGN))?;
+            }
+            push_text(who.unwrap_or(&entry.who), " ", out)?;
+        }
         What::Note(note, _) => {
-            out.write_str("* ")?;
+            write!(out, "{SIGN} ")?;
             if !entry.who.is_empty() {
                 push_text(&entry.who, " ", out)?;
                 out.write_str(": ")?;
@@ -96,9 +104,9 @@ pub(super) fn disclaimer(number: usize, disclaimer: &Disclaimer<'_>, out: &mut d
 }
 
 pub(super) fn end(page: &Page<'_>, out: &mut dyn Write) -> fmt::Result {
-    if !page.disclaimers.is_empty() {
+    if !page.disclaimers.all.is_empty() {
         out.write_str("\r\nDisclaimers\r\n")?;
-        for (number, shown) in (1..).zip(&page.disclaimers) {
+        for (number, shown) in (1..).zip(&page.disclaimers.all) {
             disclaimer(number, shown, out)?;
         }
     }

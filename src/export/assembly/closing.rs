@@ -1,5 +1,6 @@
 //! What becomes of elements at their ends: fields settle, recipients and records are whole, a room is known.
 
+use super::super::base64::Decoder;
 use super::super::draft::{Draft, Finished, Ranked, Reason, Settled};
 use super::super::fault::Fault;
 use super::super::layout::{NodeId, Opens, ROOT, RecordKind, Slot, Target};
@@ -60,7 +61,8 @@ impl Assembly<'_> {
             }
             Opens::Record(_) if self.in_record => self.close_record(id, kept),
             Opens::Conversation => self.step = Some(Step::End(self.room.finish()?)),
-            Opens::Nothing | Opens::Record(_) | Opens::Recipients | Opens::Ignored => {}
+            Opens::Recipients => self.on_draft(Draft::end_list),
+            Opens::Nothing | Opens::Record(_) | Opens::Ignored => {}
         }
         Ok(self.step.is_some())
     }
@@ -121,6 +123,13 @@ impl Assembly<'_> {
             Slot::FirmCode => self.tally.firm_code(text, rank, path),
             Slot::Date => self.tally.date(text, rank, path),
             Slot::Total(total) => self.tally.told(total, text),
+            // Of an attribute: what stands in an element is decoded as it arrives.
+            Slot::Data => {
+                let limit = self.limits.max_attachment;
+                let mut decoder = Decoder::new(limit);
+                decoder.feed(text);
+                self.on_draft(|draft| draft.fill_data(rank, decoder.finish(), limit));
+            }
             Slot::Recipients(..) => {
                 let profile = self.profile;
                 self.on_draft(|draft| draft.fill(target, text, profile));

@@ -21,6 +21,13 @@ pub(in crate::export) enum Reason {
     DataEncoding,
 }
 
+impl Reason {
+    /// Whether the content is not whole.
+    pub(in crate::export) fn is_about_content(self) -> bool {
+        matches!(self, Self::TooLong(_) | Self::Twice("content") | Self::LongField("content"))
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

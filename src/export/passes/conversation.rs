@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::pages::{Pages, Written};
-use super::{Grouping, Large, Notes, Step, Survey, Turn, timeless, turn_of};
+use super::{Grouping, Large, Notes, Step, Survey, Turn, turn_of, unfit};
 use crate::export::days::{Calendar, Place};
 use crate::export::identity::participants_digest;
 use crate::export::roster::{Attendance, RosterFull, Walk};
@@ -156,7 +156,7 @@ fn hand_out<E>(record: Record, room: &Arc<Room>, walk: &mut Walk<'_>, out: &mut 
         Record::Event(_) if !out.grouping.events => return Ok(()),
         Record::Event(event) => match event.as_item() {
             Some(item) => item,
-            None => return out.reject(ordinal, timeless(event)),
+            None => return out.reject(ordinal, unfit(event)),
         },
         Record::Item(record) => record,
     };
@@ -187,9 +187,9 @@ fn tell<E>(
         (Record::Item(record), Place::With) => Line::Unreadable { ordinal, kind: record.kind, line: record.line },
         (Record::Item(record), _) => Line::Item(Box::new(spoken(record, ordinal, attendance, walk))),
         (Record::Event(event), _) => {
-            // As an item of its own it would be rejected; here its words can stand all the same.
-            if calendar.events && event.time.is_none() {
-                out.reject(ordinal, timeless(event.clone()))?;
+            // As an item of its own it would be rejected; here what there is of it can stand all the same.
+            if calendar.events && event.item_time().is_none() {
+                out.reject(ordinal, unfit(event.clone()))?;
             }
             let ordinal = calendar.events.then_some(ordinal);
             Line::Event(Box::new(happened(event, ordinal, attendance, walk)))

@@ -14,7 +14,7 @@ pub struct Counts {
     pub attachments: u64,
     /// Events that become items, or lines that count as such; none unless events are items.
     pub event_items: u64,
-    /// Messages and attachments that are rejected; where events are items, also those without a time.
+    /// Messages and attachments that are rejected; where events are items, also those that cannot be one.
     pub rejected: u64,
     /// All events, whether or not they become items.
     pub events: EventCounts,
@@ -44,8 +44,8 @@ impl Counts {
     fn event(&mut self, event: &EventRecord, grouping: &Grouping) {
         self.events.add(event.kind, 1);
         if grouping.events {
-            self.event_items += u64::from(event.time.is_some());
-            self.rejected += u64::from(event.time.is_none());
+            self.event_items += u64::from(event.item_time().is_some());
+            self.rejected += u64::from(event.item_time().is_none());
         }
     }
 }

@@ -1,5 +1,7 @@
 //! From a profile's keys to the table that the reader walks, and what is wrong with them.
 
+use std::collections::HashMap;
+
 use super::document::{Document, Kind, Paths, Place, RecipientPlaces, RecordPlaces, ReferenceKey};
 use super::{Spanned, Wrong};
 use crate::export::EventKind;
@@ -18,7 +20,7 @@ pub(super) fn compile(document: &Document) -> Result<Layout, Wrong> {
     if !is_name(document.root.get_ref()) {
         return Err((document.root.span().start, "root is no element name".to_owned()));
     }
-    let mut tree = Tree(Layout::new(document.root.get_ref()));
+    let mut tree = Tree { layout: Layout::new(document.root.get_ref()), named: HashMap::new() };
     tree.fill(ROOT, &document.header.firm_code, Some(Slot::FirmCode))?;
     tree.fill(ROOT, &document.header.date, Some(Slot::Date))?;
     tree.fill(ROOT, &document.header.ignore, None)?;
@@ -31,10 +33,15 @@ pub(super) fn compile(document: &Document) -> Result<Layout, Wrong> {
     for (total, place) in document.totals.places() {
         tree.fill_from(ROOT, place, Some(Slot::Total(total)))?;
     }
-    Ok(tree.0.seal())
+    tree.check_ignored(ROOT, false)?;
+    Ok(tree.layout.seal())
 }
 
-struct Tree(Layout);
+struct Tree {
+    layout: Layout,
+    /// Where in the profile each node is named.
+    named: HashMap<NodeId, usize>,
+}
 
 impl Tree {
     fn record(&mut self, conversation: NodeId, places: &RecordPlaces) -> Result<(), Wrong> {
@@ -72,11 +79,11 @@ impl Tree {
                 "must be letters, digits and hyphens, at most 32, for it becomes part of a header's name",
             ));
         }
-        let same = self.0.extras().iter().any(|other| other.eq_ignore_ascii_case(name) && **other != *name);
+        let same = self.layout.extras().iter().any(|other| other.eq_ignore_ascii_case(name) && **other != *name);
         if TAKEN.iter().any(|taken| name.eq_ignore_ascii_case(taken)) || same {
             return Err(wrong("is the name of another field"));
         }
-        Ok(Slot::Extra(self.0.extra(name)))
+        Ok(Slot::Extra(self.layout.extra(name)))
     }
 
     /// Recipients, or who was invited.
@@ -98,7 +105,7 @@ impl Tree {
         let (Some((place, part)), None, true) = (given.next(), given.next(), places.person.identifies()) else {
             return Err(wrong("with a delimiter, the person has one field, which is im_id or email"));
         };
-        let delimiter = self.0.delimiter(delimiter.get_ref());
+        let delimiter = self.layout.delimiter(delimiter.get_ref());
         let slot = Slot::Recipients(part, delimiter);
         if places.path.get_ref().0.iter().any(|path| path.contains('@')) {
             return self.attribute_list(record, places, place, slot);
@@ -124,7 +131,8 @@ impl Tree {
                         ignores nothing";
             return Err((places.path.span().start, what.to_owned()));
         }
-        self.fill_from(record, &places.path, Some(slot))
+        // Each of them is a list: none is preferred to another.
+        places.path.get_ref().0.iter().try_for_each(|path| self.fill_at(record, path, &places.path, Some(slot), 0))
     }
 
     /// The nodes of elements that open something.
@@ -137,16 +145,17 @@ impl Tree {
                 return Err(wrong("must name an element"));
             }
             let above = names.iter().scan(from, |node, name| {
-                *node = self.0.grow(*node, std::iter::once(*name));
+                *node = self.layout.grow(*node, std::iter::once(*name));
                 Some(*node)
             });
             let above: Vec<NodeId> = above.collect();
             let node = above.last().copied().unwrap_or(from);
-            if !self.0.open(node, opens) {
+            if !self.layout.open(node, opens) {
                 return Err(wrong("is named twice"));
             }
-            let within = above.iter().filter(|node| self.0.is_record(**node)).count();
-            if within > 1 || (self.0.is_record(node) && self.0.has_record_below(node)) {
+            self.named.insert(node, place.span().start);
+            let within = above.iter().filter(|node| self.layout.is_record(**node)).count();
+            if within > 1 || (self.layout.is_record(node) && self.layout.has_record_below(node)) {
                 return Err(wrong("is a record within a record"));
             }
             nodes.push(node);
@@ -168,21 +177,52 @@ impl Tree {
         // 0 is for a place that is the only one: only there is a second value an error as soon as it is met.
         for (index, path) in paths.iter().enumerate() {
             let rank = if paths.len() > 1 { u8::try_from(index + 1).unwrap_or(u8::MAX) } else { 0 };
-            let wrong = |why: &str| (place.span().start, format!("{path:?} {why}"));
-            let (names, attribute) = split(path).ok_or_else(|| wrong("is no path"))?;
-            let own = names.is_empty();
-            let node = self.0.grow(from, names.into_iter());
-            let target = slot.map(|slot| Target { slot, rank });
-            let free = match (attribute, target) {
-                (Some(attribute), target) => self.0.attribute(node, attribute, target),
-                (None, None) => !own && self.0.open(node, Opens::Ignored),
-                (None, target) => (!own || node != ROOT) && self.0.fill(node, target),
-            };
-            if !free {
-                return Err(wrong("is named twice, or cannot stand here"));
-            }
+            self.fill_at(from, path, place, slot, rank)?;
         }
         Ok(())
+    }
+
+    fn fill_at(
+        &mut self,
+        from: NodeId,
+        path: &str,
+        place: &Spanned<Paths>,
+        slot: Option<Slot>,
+        rank: u8,
+    ) -> Result<(), Wrong> {
+        let wrong = |why: &str| (place.span().start, format!("{path:?} {why}"));
+        let (names, attribute) = split(path).ok_or_else(|| wrong("is no path"))?;
+        let own = names.is_empty();
+        let node = self.layout.grow(from, names.into_iter());
+        let target = slot.map(|slot| Target { slot, rank });
+        let free = match (attribute, target) {
+            (Some(attribute), target) => self.layout.attribute(node, attribute, target),
+            (None, None) => !own && self.layout.open(node, Opens::Ignored),
+            (None, target) => (!own || node != ROOT) && self.layout.fill(node, target),
+        };
+        if !free {
+            return Err(wrong("is named twice, or cannot stand here"));
+        }
+        if slot.is_some() {
+            self.named.insert(node, place.span().start);
+        }
+        Ok(())
+    }
+
+    /// Refuses what would never be read, because an element above it is known and not looked into.
+    fn check_ignored(&self, id: NodeId, above: bool) -> Result<(), Wrong> {
+        let node = self.layout.node(id);
+        let is_ignored = matches!(node.opens, Opens::Ignored | Opens::Record(RecordKind::Ignored));
+        let is_used = node.fills.is_some() || (node.opens != Opens::Nothing && !is_ignored);
+        let is_looked_into = node.attributes.iter().any(|(_, attribute)| attribute.fills.is_some());
+        if (above && is_used) || ((above || is_ignored) && is_looked_into) {
+            let (path, at) = (&self.layout.paths()[id], self.named.get(&id).copied().unwrap_or_default());
+            return Err((
+                at,
+                format!("{path:?} is never read: it stands in what is ignored, or in a record of kind event"),
+            ));
+        }
+        node.children.iter().try_for_each(|(_, child)| self.check_ignored(*child, above || is_ignored))
     }
 }
 

@@ -151,6 +151,26 @@ fn what_is_wrong_with_a_record_is_said_with_its_line() {
             reason,
         );
     }
+    for (kind, keys, line, never) in [
+        ("message", "time = 'T'\ncontent = 'X/Y'\nPERSON\nignore = 'X'", 8, "\"R/C/E/X/Y\" is never read"),
+        ("message", "time = 'T'\ncontent = 'X/@y'\nPERSON\nignore = 'X'", 8, "\"R/C/E/X\" is never read"),
+        ("attachment", "time = 'T'\ndata = 'X/Y/Z'\nPERSON\nignore = ['Q', 'X/Y']", 8, "\"R/C/E/X/Y/Z\" is never read"),
+        (
+            "event",
+            "[[record]]\nkind = 'message'\npath = 'E/M'\ntime = 'T'\ncontent = 'X'\nPERSON",
+            9,
+            "\"R/C/E/M\" is never read",
+        ),
+    ] {
+        let keys = keys.replace("PERSON", person);
+        refused(
+            &format!("root = 'R'\n[conversation]\npath = 'C'\n[[record]]\nkind = '{kind}'\npath = 'E'\n{keys}"),
+            Some(line),
+            never,
+        );
+    }
+    let twice = "root = 'R'\n[conversation]\npath = 'C'\n[[record]]\nkind = 'system'\npath = 'E'\ncontent = '.'\nignore = ['A', 'A/B', 'A/@c']";
+    assert!(Profile::parse("p", twice).is_ok(), "what is not used may be named within what is not used");
     let nested = "root = 'R'\n[conversation]\npath = 'C'\n[[record]]\nkind = 'system'\npath = 'E'\ncontent = '.'\n\
                   [[record]]\nkind = 'system'\npath = 'E/F'\ncontent = '.'";
     refused(nested, Some(10), "\"E/F\" is a record within a record");

@@ -137,6 +137,64 @@ fn recipients_may_be_a_list() {
 }
 
 #[test]
+fn of_several_places_of_one_list_the_first_that_names_anybody_counts() {
+    let to = "[[record.recipient]]\npath = 'To'\ndelimiter = ';'\nperson = { email = ['Work', '@home', '.'] }\n";
+    let profile = profile("", &format!("{MESSAGE}{to}"));
+    let table = [
+        ("<To home='h@x;i@x'>j@x<Work>w@x; v@x</Work></To>", &["w@x", "v@x"][..]),
+        ("<To home='h@x;i@x'>j@x<Work> ; </Work></To>", &["h@x", "i@x"]),
+        ("<To home=''>j@x</To>", &["j@x"]),
+        ("<To home='h@x'><Work>a@x</Work><Work>b@x</Work></To><To home='k@x'/>", &["a@x", "b@x", "k@x"]),
+        ("<To/>", &[]),
+    ];
+    for (fields, expected) in table {
+        let item = item(&profile, &format!("<M t='5'><By>a</By>{fields}<Text>t</Text></M>"));
+        let to: Vec<_> = item.recipients.iter().map(|one| one.email.as_ref().unwrap().as_str()).collect();
+        assert_eq!(to, expected, "{fields}");
+    }
+    let crowd = ReadLimits { max_participants: 2, ..LIMITS };
+    let message = "<R><C><M t='5'><By>a</By><To home='a@x;b@x;c@x'/><Text>t</Text></M></C></R>";
+    let error = read_by(&profile, message.as_bytes(), crowd, 9).1.unwrap_err();
+    assert!(error.contains("more than 2 participants"), "{error}");
+}
+
+#[test]
+fn data_may_stand_in_an_attribute() {
+    let profile = profile("", &ATTACHMENT.replace("data = 'D'", "data = ['D', 'Blob/@base64']"));
+    let file = |fields: &str| one(&profile, &format!("<A t='5' by='a'><Name>n</Name>{fields}</A>"));
+    for (fields, expected) in [("<Blob base64='Qk JC'/>", "BBB"), ("<Blob base64='QkJC'/><D>QUFB</D>", "AAA")] {
+        let Record::Item(ItemRecord { body: Body::File(found), .. }) = file(fields) else { panic!("{fields}") };
+        assert_eq!(found.data, FileData::Inside(expected.into()), "{fields}");
+    }
+    for (fields, expected) in [("<Blob base64='%'/>", "the data is not base64"), ("<Blob base64=''/>", "no data")] {
+        let Record::Rejected(rejected) = file(fields) else { panic!("{fields}") };
+        assert_eq!(rejected.reason, expected);
+    }
+}
+
+#[test]
+fn words_that_are_not_whole_are_no_words() {
+    let said = "[[record]]\nkind = 'system'\npath = 'S'\ntime = '@t'\ncontent = ['Text', 'Other']\n\
+                [[record]]\nkind = 'disclaimer'\npath = 'N'\ncontent = 'Text'\n";
+    let profile = profile("", said);
+    let fine = event(&profile, "<S t='5'><Text>closing at five</Text></S>");
+    assert_eq!((fine.text.as_deref(), fine.fault, fine.time.is_some()), (Some("closing at five"), None, true));
+    let long = "x".repeat(usize::try_from(LIMITS.max_message).unwrap());
+    for (xml, why) in [
+        ("<S t='5'><Text>one</Text><Text>two</Text></S>".to_owned(), "the content is given twice"),
+        ("<N><Text>one</Text><Text>two</Text></N>".to_owned(), "the content is given twice"),
+        (format!("<S t='5'><Text>{long}</Text></S>"), "longer than limits.max_message"),
+    ] {
+        let (found, summary) = records(&profile, &format!("<R><C>{xml}</C></R>"));
+        let [Record::Event(event)] = &found[..] else { panic!("{why}") };
+        assert_eq!(event.text, None, "{why}");
+        assert!(event.fault.as_deref().unwrap().starts_with(why), "{event:?}");
+        assert!(event.as_item().is_none());
+        assert!(summary.unknown.iter().any(|(path, _)| path.contains(why)), "{:?}", summary.unknown);
+    }
+}
+
+#[test]
 fn attachments_are_here_or_in_an_archive() {
     let inside = |keys: &str| profile("", &format!("{ATTACHMENT}{keys}"));
     let file = |profile: &Profile, fields: &str| match item(profile, &format!("<A t='5' by='a'>{fields}</A>")).body {

@@ -1,4 +1,4 @@
-//! The migration that brought what attachments need.
+//! The migrations that brought what attachments need.
 
 /// Attachments. Times are Unix seconds. Why each table is as it is:
 ///
@@ -70,4 +70,16 @@ CREATE TABLE archives_used (
 ) STRICT, WITHOUT ROWID;
 
 ALTER TABLE files ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
+";
+
+/// `following` is which archive still has to give which export an attachment that its mails lack: written before the first
+/// of those mails is, so that a restart finishes it whatever the profile says by then, and gone with their commit. `record`
+/// is the place in the export of the record that names the attachment; -1 stands for all that the archive has.
+pub(super) const FOLLOWING: &str = "
+CREATE TABLE following (
+  file INTEGER NOT NULL REFERENCES files,
+  archive INTEGER NOT NULL REFERENCES files,
+  record INTEGER NOT NULL,
+  PRIMARY KEY (file, archive, record)
+) STRICT, WITHOUT ROWID;
 ";

@@ -1,4 +1,4 @@
-//! The migration that brought what transcripts need.
+//! The migrations that brought what transcripts need.
 
 /// Times are Unix seconds; days count from 1970-01-01. Why each is as it is:
 ///
@@ -37,5 +37,17 @@ CREATE TABLE file_events (
   kind TEXT NOT NULL,
   count INTEGER NOT NULL,
   PRIMARY KEY (run, file, kind)
+) STRICT, WITHOUT ROWID;
+";
+
+/// `words` is a hash of what a disclaimer or the system said in a room, under the transcript's day: a day that is issued again
+/// with more of that is told from one with nothing new. `transcripts.words` says whether those of the room's first transcript
+/// of that day are there.
+pub(super) const WORDS: &str = "
+ALTER TABLE transcripts ADD COLUMN words INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE words (
+  day INTEGER NOT NULL,
+  key INTEGER NOT NULL,
+  PRIMARY KEY (day, key)
 ) STRICT, WITHOUT ROWID;
 ";
