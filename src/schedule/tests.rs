@@ -193,3 +193,26 @@ fn a_replay_waits_longer_with_each_failure_and_not_at_all_after_a_change() {
     );
     assert_eq!(next_replay(at("2026-11-20T11:00:00Z"), &failed, None), at("2026-11-20T11:00:00Z"));
 }
+
+/// While an export waits for its archive the site is looked at each quarter of an hour and once when the time is over; what
+/// waits on after that is no reason to look without end.
+#[test]
+fn an_export_that_waits_is_looked_at_and_not_without_end() {
+    let regular = Next { at: at("2026-11-21T06:30:00Z"), why: Why::Schedule };
+    let look = |past: &[Past], now: &str| {
+        let next = next_look(at(now), past, at("2026-11-20T10:00:00Z"), regular);
+        (next.at.to_string(), next.why)
+    };
+    let then = |time: &str| (format!("2026-11-20T{time}Z"), Why::Attachments);
+    let good = |began: &str| run(&format!("2026-11-20T{began}Z"), End::Good);
+    let failed = |began: &str| run(&format!("2026-11-20T{began}Z"), End::Failed);
+    assert_eq!(look(&[], "2026-11-20T09:00:00Z"), then("10:00:00"));
+    assert_eq!(look(&[good("09:00:00")], "2026-11-20T09:01:00Z"), then("09:15:10"));
+    assert_eq!(look(&[good("09:55:00")], "2026-11-20T09:56:00Z"), then("10:00:00"));
+    // The time is over, a run has looked, and it waits on: the next look is no sooner than any other.
+    for (began, expected) in [("10:00:00", "10:15:10"), ("10:15:10", "10:30:20"), ("23:00:00", "23:15:10")] {
+        assert_eq!(look(&[good(began)], "2026-11-20T23:01:00Z"), then(expected));
+    }
+    // A failure counts first; where nothing is tried again because of it, this is, after the longest wait.
+    assert_eq!(look(&[good("09:00:00"), failed("09:15:00")], "2026-11-20T09:16:00Z"), then("10:15:10"));
+}
