@@ -1,0 +1,13 @@
+//! What stands in staging, whatever happens, and what can be proved of it.
+#![cfg(test)]
+
+mod importer;
+mod importers_group;
+mod killed;
+mod restage;
+mod room;
+mod stage;
+mod verify;
+
+#[path = "../support/mod.rs"]
+pub mod support;
