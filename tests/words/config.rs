@@ -1,7 +1,6 @@
 //! The configuration as contract section 4 fixes it: defaults, the shipped example, and every complaint with file,
 //! line, key and what to do.
 
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
