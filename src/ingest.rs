@@ -179,6 +179,7 @@ pub fn run(job: &Job<'_>) -> Result<Finished, IngestError> {
             remove_expired_originals(tools)?;
             forget_rejections(tools)?;
         }
+        let trouble = session.failed.or(trouble);
         trouble.map_or(Ok(Worked { reports: session.reports, restaging: None }), Err)
     })
 }

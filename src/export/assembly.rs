@@ -19,6 +19,9 @@ use super::tally::Tally;
 const MAX_DEPTH: usize = 128;
 /// Bytes of any field but content and data.
 pub(super) const MAX_FIELD: usize = 64 * 1024;
+/// Bytes of an event's record. No setting: what words a transcript has is part of what it is known by, and a replay under a
+/// wider limit must find the same.
+pub(super) const MAX_EVENT: u64 = 1 << 20;
 
 /// What happens to the text of an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +97,7 @@ impl<'p> Assembly<'p> {
             offset: 0,
             record_offset: 0,
             record_data: 0,
-            draft: Draft::new(),
+            draft: Draft::default(),
             in_record: false,
             step: None,
             room: RoomDraft::default(),
@@ -119,7 +122,7 @@ impl<'p> Assembly<'p> {
     pub(super) fn keep(&self) -> u64 {
         match self.frames.last().map(|frame| frame.collect) {
             Some(Collect::Data) => self.max_data_text(),
-            Some(Collect::Deep) => self.limits.max_message.saturating_sub(self.record_bytes()),
+            Some(Collect::Deep) => self.max_record().saturating_sub(self.record_bytes()),
             _ => WINDOW as u64,
         }
     }
@@ -244,7 +247,11 @@ impl<'p> Assembly<'p> {
 
     /// Bytes that a record may have, attachment data not counted.
     pub(super) fn max_record(&self) -> u64 {
-        self.limits.max_message
+        if self.in_record && matches!(self.draft.kind(), RecordKind::Event(_)) {
+            MAX_EVENT
+        } else {
+            self.limits.max_message
+        }
     }
 
     /// Says on which line the record that was opened last begins.
@@ -279,7 +286,8 @@ impl<'p> Assembly<'p> {
 
     /// Text in the open element, from a piece of `bytes` bytes; `blank` if the whole piece is white space.
     pub(super) fn text(&mut self, text: &str, bytes: u64, blank: bool) -> Result<(), Fault> {
-        let too_long = self.record_bytes() > self.limits.max_message;
+        let limit = self.max_record();
+        let too_long = self.record_bytes() > limit;
         let Some(frame) = self.frames.last_mut() else { return Ok(()) };
         match frame.collect {
             Collect::Own => {
@@ -288,10 +296,7 @@ impl<'p> Assembly<'p> {
                     return self.drop_field();
                 }
             }
-            Collect::Deep if too_long => {
-                let limit = self.limits.max_message;
-                self.on_draft(|draft| draft.fail(Reason::TooLong(limit)));
-            }
+            Collect::Deep if too_long => self.on_draft(|draft| draft.is_too_long(limit)),
             Collect::Deep => self.text.push_str(text),
             Collect::Data => self.data(text, bytes),
             Collect::Nothing => {

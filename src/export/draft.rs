@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use self::person::PersonDraft;
+use self::person::{Listed, PersonDraft};
 pub(super) use self::ranked::{Ranked, Settled};
 pub(super) use self::reason::Reason;
+use super::assembly::MAX_EVENT;
 use super::base64::Failure;
 use super::layout::{Layout, Part, RecordKind, Reference, Slot, Target};
 use super::profile::Profile;
@@ -29,8 +30,8 @@ pub(super) struct Finished {
     pub(super) complaint: Option<String>,
 }
 
-/// A record while it is being read.
-#[derive(Debug)]
+/// A record while it is being read; at first, none.
+#[derive(Debug, Default)]
 pub(super) struct Draft {
     kind: RecordKind,
     line: u64,
@@ -47,10 +48,11 @@ pub(super) struct Draft {
     person: PersonDraft,
     recipient: PersonDraft,
     recipients: Vec<Person>,
-    /// Of the list that is open: the people of the place that counts so far, and that place's rank.
-    listed: (u8, Vec<Person>),
+    /// Of the list that is open.
+    listed: Listed,
     reason: Option<Reason>,
     has_unreadable_time: bool,
+    too_long: bool,
     /// Whether it holds what the profile does not name.
     pub(super) is_odd: bool,
     /// Recipients left out because nothing says who they are.
@@ -58,31 +60,6 @@ pub(super) struct Draft {
 }
 
 impl Draft {
-    /// No record yet.
-    pub(super) fn new() -> Self {
-        Self {
-            kind: RecordKind::Ignored,
-            line: 0,
-            message_id: Ranked::default(),
-            time: Ranked::default(),
-            content: Ranked::default(),
-            file_name: Ranked::default(),
-            content_type: Ranked::default(),
-            file_id: Ranked::default(),
-            disclaimer: Ranked::default(),
-            extra: Vec::new(),
-            data: Ranked::default(),
-            person: PersonDraft::default(),
-            recipient: PersonDraft::default(),
-            recipients: Vec::new(),
-            listed: (0, Vec::new()),
-            reason: None,
-            has_unreadable_time: false,
-            is_odd: false,
-            nameless: 0,
-        }
-    }
-
     /// Begins an empty record, in place: a draft is large, and there is one for each record.
     pub(super) fn begin(&mut self, kind: RecordKind) {
         let fields = [
@@ -102,9 +79,10 @@ impl Draft {
         self.person.clear();
         self.recipient.clear();
         self.recipients.clear();
-        self.listed.1.clear();
+        self.listed.clear();
         self.reason = None;
         self.has_unreadable_time = false;
+        self.too_long = false;
         self.is_odd = false;
         self.nameless = 0;
     }
@@ -130,6 +108,13 @@ impl Draft {
         self.reason.get_or_insert(reason);
     }
 
+    /// Notes that it is longer than so many bytes: what was read of it is not all.
+    pub(super) fn is_too_long(&mut self, limit: u64) {
+        self.too_long = true;
+        let is_event = matches!(self.kind, RecordKind::Event(_));
+        self.fail(if is_event { Reason::LongEvent(limit) } else { Reason::TooLong(limit) });
+    }
+
     /// Whether it is a time that cannot be read that it has.
     pub(super) fn has_unreadable_time(&self) -> bool {
         self.has_unreadable_time || matches!(self.time.get(), Some(Err(_)))
@@ -149,7 +134,12 @@ impl Draft {
             Slot::Person(part) => self.person.fill(part, rank, text),
             Slot::Recipient(part) => self.recipient.fill(part, rank, text),
             Slot::Recipients(part, delimiter) => {
-                self.list(part, rank, text, &profile.layout.delimiters()[delimiter]);
+                let people = person::listed(part, text, &profile.layout.delimiters()[delimiter]);
+                if rank == 0 {
+                    people.for_each(|person| self.recipient(person));
+                } else {
+                    self.listed.add(rank, people);
+                }
                 Settled::Yes
             }
             Slot::Time => self.fill_time(rank, text, profile),
@@ -227,34 +217,16 @@ impl Draft {
         }
     }
 
-    /// Takes a text that lists recipients; nothing between two delimiters is nobody. Where the list may stand in several
-    /// places, only its end tells which of them counts.
-    fn list(&mut self, part: Part, rank: u8, text: &str, delimiter: &str) {
-        for one in text.split(delimiter).filter(|one| !trim(one).is_empty()) {
-            let mut person = PersonDraft::default();
-            person.fill(part, 0, one);
-            let person = person.finish().0;
-            let (counts, people) = &mut self.listed;
-            if rank == 0 {
-                self.recipient(person);
-            } else if people.is_empty() || rank < *counts {
-                self.listed = (rank, vec![person]);
-            } else if rank == *counts {
-                people.push(person);
-            }
-        }
-    }
-
     /// Ends a list of recipients.
     pub(super) fn end_list(&mut self) {
-        for person in std::mem::take(&mut self.listed.1) {
+        for person in self.listed.take() {
             self.recipient(person);
         }
     }
 
     /// How many recipients it has so far.
     pub(super) fn recipients(&self) -> usize {
-        self.recipients.len() + self.listed.1.len()
+        self.recipients.len() + self.listed.len()
     }
 
     /// What became of it. `run` is the number of the unbroken run of history records that it belongs to; `source` gives it
@@ -374,8 +346,13 @@ impl Draft {
         let said = matches!(kind, EventKind::Disclaimer | EventKind::System);
         let no_time = self.time.get().is_none() && !said;
         let reason = self.reason.or_else(|| no_time.then_some(Reason::NoTime));
-        // What was read of words is not what was said.
-        let fault = reason.filter(|reason| said && reason.is_about_content()).map(|reason| reason.to_string().into());
+        // What was read of words is not what was said, whatever else is wrong.
+        let fault = match (said, self.too_long, self.content.is_twice()) {
+            (true, true, _) => Some(Reason::LongEvent(MAX_EVENT)),
+            (true, _, true) => Some(Reason::Twice(Slot::Content.words())),
+            _ => None,
+        };
+        let fault = fault.map(|fault| fault.to_string().into());
         let text = self.content.take().filter(|text| fault.is_none() && !trim(text).is_empty());
         // A time given twice decides nothing: taking either would place someone in the room, or out of it, by guess.
         let time = self.time.take().and_then(Result::ok);

@@ -94,7 +94,7 @@ impl Part {
 }
 
 /// The kinds of record a profile can name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) enum RecordKind {
     Message,
     /// A message from before, shown again.
@@ -102,6 +102,7 @@ pub(super) enum RecordKind {
     Attachment(Reference),
     Event(EventKind),
     /// Known, and nothing of it is looked at.
+    #[default]
     Ignored,
 }
 

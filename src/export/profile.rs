@@ -74,6 +74,18 @@ impl Profile {
     /// # Errors
     /// Where it is no TOML, has an unknown key, lacks what a record needs, or names one place twice.
     pub fn parse(name: &str, text: &str) -> Result<Self, ProfileError> {
+        Self::read(name, text, true)
+    }
+
+    /// Reads a profile that was good enough when exports were taken in by it, whatever is asked of one today.
+    ///
+    /// # Errors
+    /// Where it cannot be read as it was then.
+    pub fn recorded(text: &str) -> Result<Self, ProfileError> {
+        Self::read("recorded profile", text, false)
+    }
+
+    fn read(name: &str, text: &str, today: bool) -> Result<Self, ProfileError> {
         let error = |at: Option<usize>, reason: &str| ProfileError {
             name: name.to_owned(),
             line: at.map(|offset| text[..offset.min(text.len())].matches('\n').count() + 1),
@@ -81,14 +93,14 @@ impl Profile {
         };
         let document: Document =
             toml::from_str(text).map_err(|toml| error(toml.span().map(|span| span.start), toml.message()))?;
-        Self::new(name, text, document).map_err(|(at, reason)| error(Some(at), &reason))
+        Self::new(name, text, document, today).map_err(|(at, reason)| error(Some(at), &reason))
     }
 
-    fn new(name: &str, text: &str, document: Document) -> Result<Self, Wrong> {
+    fn new(name: &str, text: &str, document: Document, today: bool) -> Result<Self, Wrong> {
         Ok(Self {
             name: name.to_owned(),
             text: text.to_owned(),
-            layout: compile::compile(&document)?,
+            layout: compile::compile(&document, today)?,
             times: times(&document.time)?,
             holds_unknown: document.unknown == Unknown::Hold,
             totals: document.totals.places().map(|(total, _)| total).collect(),

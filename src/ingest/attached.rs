@@ -31,8 +31,7 @@ pub(super) struct Attached {
     archives: Vec<Opened>,
     /// Those that came later, in the order in which they were looked at.
     later: Vec<Later>,
-    /// The places of records whose attachments follow them although these archives have them: another export's mails, which
-    /// the records are in, lack them, and whoever gets a copy of those gets the same.
+    /// As of [`Shape::aside`]; this pass may add some.
     aside: Mutex<BTreeSet<u64>>,
     /// How many bytes what the export names adds to a mail, by [`reference_key`].
     pub sizes: Arc<HashMap<u64, u64>>,
@@ -71,13 +70,18 @@ impl Attached {
         let later = shape.later.iter().map(later).collect::<Result<_, _>>()?;
         let size = |key: &u64| Some((*key, archives.iter().find_map(|opened| opened.size(*key, max))?));
         let sizes = Arc::new(references.iter().filter_map(size).collect());
-        let aside = Mutex::new(shape.later_only.values().flatten().copied().collect());
+        let aside = Mutex::new(shape.aside.clone());
         Ok(Self { max, archives, later, aside, sizes })
     }
 
     /// What a record at this place names follows it.
     pub(super) fn set_aside(&self, record: u64) {
         self.aside.lock().unwrap_or_else(PoisonError::into_inner).insert(record);
+    }
+
+    /// All that were set aside.
+    pub(super) fn aside(&self) -> BTreeSet<u64> {
+        self.aside.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn is_aside(&self, record: u64) -> bool {

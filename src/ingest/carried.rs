@@ -4,6 +4,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::original::{Original, Surveyed};
@@ -93,41 +94,51 @@ pub(super) fn survey(
     }
 }
 
-/// The newest of the exports from before this one, by the days that their names say, that are in this state.
+/// The newest of the exports in these states from before this one, by the days that their names say, of which `counts` is
+/// true.
 fn one_before(
     tools: &Tools<'_>,
     profile: &Profile,
     row: &FileRow,
-    state: FileState,
+    states: &[FileState],
+    counts: impl Fn(&FileRow) -> Result<bool, LedgerError>,
 ) -> Result<Option<FileRow>, LedgerError> {
     let (true, Some(day)) = (carries(profile) && !tools.is_dry(), profile.date_in_name(&row.name)) else {
         return Ok(None);
     };
-    let before = |other: &FileRow| {
-        let is_export = profile.role(&other.name).kind == FileKind::Export;
-        let other = profile.date_in_name(&other.name).filter(|other| is_export && *other < day);
-        other.map(|other| day.since(other).map_or(i32::MAX, |span| span.get_days()))
-    };
-    let all = tools.ledger.files_in(state)?;
-    Ok(all.into_iter().filter_map(|row| Some((before(&row)?, row))).min_by_key(|(days, _)| *days).map(|(_, row)| row))
+    let mut found: Option<(Date, FileRow)> = None;
+    for state in states {
+        for other in tools.ledger.files_in(*state)? {
+            let before = profile.date_in_name(&other.name).filter(|before| *before < day);
+            let Some(before) = before.filter(|_| profile.role(&other.name).kind == FileKind::Export) else { continue };
+            if found.as_ref().is_none_or(|(newest, _)| before > *newest) && counts(&other)? {
+                found = Some((before, other));
+            }
+        }
+    }
+    Ok(found.map(|(_, row)| row))
 }
 
-/// Why an export waits for one from before it: who stays in its rooms, that one says. It waits as long.
+/// Why an export waits for one from before it: who stays in its rooms, that one says. It waits as long, and no longer: what
+/// could not be taken by then keeps no other.
 pub(super) fn waits(tools: &Tools<'_>, profile: &Profile, row: &FileRow) -> Result<Option<String>, IngestError> {
-    let Some(before) = one_before(tools, profile, row, FileState::Received)? else { return Ok(None) };
-    let Some(waiting) = tools.ledger.waiting(before.id)? else { return Ok(None) };
+    let now = (tools.clock)();
+    let still =
+        |other: &FileRow| Ok::<_, LedgerError>(tools.ledger.waiting(other.id)?.filter(|waiting| waiting.until > now));
+    let before = one_before(tools, profile, row, &[FileState::Received], |other| Ok(still(other)?.is_some()))?;
+    let Some(before) = before else { return Ok(None) };
+    let Some(waiting) = still(&before)? else { return Ok(None) };
     tools.ledger.wait(row.id, waiting, profile.date_in_name(&row.name))?;
     Ok(Some(format!("who stays in its rooms says {}, which waits until {}", before.name, waiting.until)))
 }
 
-/// The export from before this one that is held: who stays in this one's rooms is not known from it. The others go on
+/// The export from before this one that is not taken in: who stays in this one's rooms is not known from it. The others go on
 /// (contract 8), and say so.
 pub(super) fn gap(tools: &Tools<'_>, profile: &Profile, row: &FileRow) -> Result<Option<String>, IngestError> {
-    let Some(before) = one_before(tools, profile, row, FileState::Held)? else { return Ok(None) };
-    if tools.ledger.is_file_dismissed(before.id)? {
-        return Ok(None);
-    }
-    Ok(Some(format!("(who stays in its rooms is not known from {}, which is held)", before.name)))
+    let states = [FileState::Held, FileState::Staging, FileState::Received];
+    let counts = |other: &FileRow| Ok(!tools.ledger.is_file_dismissed(other.id)?);
+    let Some(before) = one_before(tools, profile, row, &states, counts)? else { return Ok(None) };
+    Ok(Some(format!("(who stays in its rooms is not known from {}, which is not taken in)", before.name)))
 }
 
 /// What was answered, for every later pass.

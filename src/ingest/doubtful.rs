@@ -75,8 +75,11 @@ fn sort_out(tools: &Tools<'_>, stager: &mut Stager<'_>, batch: Vec<Numbered>) ->
         }
         let verdict = judge(tools, &item)?;
         stager.follow(&mut item, verdict)?;
-        stager.note_attachments(&item, verdict)?;
-        match (verdict, tools.scratch.settled(item.ordinal)?) {
+        let settled = tools.scratch.settled(item.ordinal)?;
+        if settled.is_some() {
+            stager.note_attachments(&item, verdict)?;
+        }
+        match (verdict, settled) {
             (Verdict::New { changed }, _) => {
                 stager.books.changed += changed;
                 wanted.push(Wanted { item, why: Why::New });

@@ -137,6 +137,11 @@ impl IngestError {
         matches!(self, Self::Original { .. } | Self::NotTheSame { .. } | Self::Stage(StageError::Other { .. }))
     }
 
+    /// Whether it is that the books of one export do not balance.
+    pub(super) fn is_about_the_books(&self) -> bool {
+        matches!(self, Self::Unbalanced { .. } | Self::Miscounted { .. })
+    }
+
     pub(super) fn original_gone(name: &str) -> Self {
         let reason = "it is gone; restore it from a backup, or give the export again (icechatd ingest FILE)".to_owned();
         Self::Original { name: name.to_owned(), reason }

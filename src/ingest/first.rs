@@ -356,6 +356,7 @@ fn commit(
             date,
             export_firm: report.export_firm.clone(),
             staying: carried::staying(&surveyed.survey.presence)?,
+            shape: plan.shape.with_aside(&surveyed.attached)?,
             manifest: manifest.finish(&format!("{}-0", plan.row.sha256))?,
         };
         tools.ledger.commit(tools.scratch, &commit, (tools.clock)())?;

@@ -3,49 +3,78 @@
 
 use super::original::NumberedItem;
 use super::stager::Stager;
-use crate::digest::ItemId;
+use crate::digest::{ItemId, Sha256};
 use crate::export::Item;
-use crate::ledger::{AttachmentRow, AttachmentState, LedgerError, Verdict};
+use crate::ledger::{AttachmentRow, AttachmentState, FileId, LedgerError, Verdict};
+
+/// A record of another export, which brought the item first.
+struct Owner {
+    file: FileId,
+    record: u64,
+    state: AttachmentState,
+    /// Of what is in its mail.
+    in_a_mail: Option<Sha256>,
+}
 
 impl Stager<'_> {
     /// Notes what became of an item's attachments, once it is known what became of the item.
     pub(super) fn note_attachments(&self, item: &NumberedItem, verdict: Verdict) -> Result<(), LedgerError> {
         for found in &item.attachments {
-            match verdict {
-                Verdict::New { .. } => self.tools.scratch.note_attachment(found)?,
-                // An attachment that came later is known by its own bytes.
-                Verdict::Duplicate { .. } if item.later.is_some() => self.tools.scratch.note_attachment(found)?,
-                Verdict::Duplicate { .. } => self.note_known(found, record_of(item, found.ordinal))?,
+            // An attachment that came later is known by its own bytes.
+            let owner = if item.later.is_some() { None } else { self.owner(item, found.ordinal)? };
+            match (verdict, owner) {
                 // It is settled at the end of the pass.
-                Verdict::Doubtful => {}
+                (Verdict::Doubtful, _) => {}
+                (_, None) => self.tools.scratch.note_attachment(found)?,
+                (Verdict::New { .. }, Some(owner)) => {
+                    self.tools.scratch.note_attachment(found)?;
+                    self.tell(found, &owner)?;
+                }
+                (Verdict::Duplicate { naming }, Some(owner)) => self.note_known(found, &owner, naming)?,
             }
         }
         Ok(())
     }
 
-    /// Notes an attachment of a record that an earlier item is.
-    fn note_known(&self, found: &AttachmentRow, record: Option<(i64, ItemId)>) -> Result<(), LedgerError> {
-        let (ledger, scratch) = (self.tools.ledger, self.tools.scratch);
-        let owner = record.map_or(Ok(None), |(time, id)| ledger.item(time, id))?;
-        // The pass's own, or of an earlier pass over this export, has been noted with the same archives.
-        let Some((file, ordinal, _)) = owner.filter(|(file, ..)| *file != self.file) else {
-            return scratch.note_attachment(found);
-        };
-        let (state, known) = ledger.attachment_at(file, ordinal)?.unwrap_or((AttachmentState::Missing, None));
+    /// Whose the record is; none where it is this export's own, of this pass or an earlier one.
+    fn owner(&self, item: &NumberedItem, ordinal: u64) -> Result<Option<Owner>, LedgerError> {
+        let ledger = self.tools.ledger;
+        let owner = record_of(item, ordinal).map_or(Ok(None), |(time, id)| ledger.item(time, id))?;
+        let Some((file, record, _)) = owner.filter(|(file, ..)| *file != self.file) else { return Ok(None) };
+        let (state, known) = ledger.attachment_at(file, record)?.unwrap_or((AttachmentState::Missing, None));
         let in_a_mail = known.filter(|_| state != AttachmentState::Missing);
-        match (in_a_mail, found.content, &found.archive) {
+        Ok(Some(Owner { file, record, state, in_a_mail }))
+    }
+
+    /// Lets the owner have what it lacks: now, or when it comes for either.
+    fn tell(&self, found: &AttachmentRow, owner: &Owner) -> Result<(), LedgerError> {
+        let scratch = self.tools.scratch;
+        match &found.archive {
+            _ if owner.in_a_mail.is_some() => Ok(()),
+            Some((archive, _)) => scratch.note_following(owner.file, *archive, owner.record),
+            None => scratch.note_shared(found.ordinal, owner.file, owner.record),
+        }
+    }
+
+    /// Notes an attachment of a record that is a duplicate.
+    fn note_known(&self, found: &AttachmentRow, owner: &Owner, naming: bool) -> Result<(), LedgerError> {
+        let scratch = self.tools.scratch;
+        match (owner.in_a_mail, found.content, &found.archive) {
             (Some(known), Some((sha256, _)), _) if known == sha256 => {
-                scratch.note_attachment(&AttachmentRow { state, ..found.clone() })
+                scratch.note_attachment(&AttachmentRow { state: owner.state, ..found.clone() })
             }
             (_, Some(_), Some((archive, _))) => {
                 scratch.note_attachment(&AttachmentRow { state: AttachmentState::Missing, ..found.clone() })?;
                 scratch.note_following(self.file, *archive, found.ordinal)?;
                 self.surveyed.attached.set_aside(found.ordinal);
-                // Whom the first export names and this one does not have a right to it too.
-                if in_a_mail.is_none() { scratch.note_following(file, *archive, ordinal) } else { Ok(()) }
+                self.tell(found, owner)
             }
-            (Some(_), None, _) => Ok(()),
-            (None, None, _) | (_, Some(_), None) => scratch.note_attachment(found),
+            // It is missing in no mail, unless somebody gets one from here.
+            (Some(_), None, _) if !naming => Ok(()),
+            _ => {
+                scratch.note_attachment(found)?;
+                self.tell(found, owner)
+            }
         }
     }
 }

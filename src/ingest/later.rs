@@ -10,6 +10,7 @@ use super::first::{Plan, admit, stager};
 use super::listing::{Listing, belong_together};
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
 use super::recorded;
+use super::shape::Shape;
 use super::stager::{Stager, Wanted, Why};
 use super::{IngestError, Tools, contested};
 use crate::books::Books;
@@ -17,13 +18,15 @@ use crate::cause::chain;
 use crate::config::Grouping;
 use crate::events;
 use crate::ledger::manifest::Finished;
-use crate::ledger::{Commit, FileId, Following, LedgerError};
+use crate::ledger::{Commit, FileId, FileRow, LedgerError};
 
 /// Stages what is known to follow, and what archives that nobody asked yet have of what exports miss.
 pub(super) fn follow(tools: &Tools<'_>) -> Result<(), IngestError> {
     look(tools)?;
     for following in tools.ledger.following()? {
-        settle(tools, &following, take(tools, &following))?;
+        // As it is by now: what followed before is in its shape.
+        let (row, archive) = (tools.ledger.file(following.file)?, tools.ledger.file(following.archive)?);
+        settle(tools, &row, &archive, take(tools, &row, &archive, following.records.as_ref()))?;
     }
     Ok(())
 }
@@ -43,9 +46,11 @@ fn look(tools: &Tools<'_>) -> Result<(), IngestError> {
             if listing.is_none() {
                 listing = Some(Listing::new(tools.ledger.entries_of(archive.id)?));
             }
-            let has = |reference: &String| listing.as_ref().is_some_and(|listing| listing.find(reference).is_some());
-            if tools.ledger.missing_of(row.id)?.iter().any(has) {
-                given.push(row.id);
+            let has = |reference: &str| listing.as_ref().is_some_and(|listing| listing.find(reference).is_some());
+            let mut missing = tools.ledger.missing_of(row.id)?;
+            missing.retain(|(_, reference)| has(reference));
+            if !missing.is_empty() {
+                given.push((row.id, missing.into_iter().map(|(record, _)| record).collect()));
             }
         }
         tools.ledger.note_looked(archive.id, &given, (tools.clock)())?;
@@ -54,12 +59,16 @@ fn look(tools: &Tools<'_>) -> Result<(), IngestError> {
 }
 
 /// What stands in the way of one export is a matter for a person, and must not keep the others: it is tried again.
-fn settle(tools: &Tools<'_>, following: &Following, taken: Result<Books, IngestError>) -> Result<(), IngestError> {
-    let (row, archive) = (&following.file, &following.archive.name);
+fn settle(
+    tools: &Tools<'_>,
+    row: &FileRow,
+    archive: &FileRow,
+    taken: Result<Books, IngestError>,
+) -> Result<(), IngestError> {
     match taken {
         Ok(Books { items, placements, .. }) => {
             let (staged, held, placements) = (items.staged, items.held, placements.staged);
-            let file = &row.name;
+            let (file, archive) = (&row.name, &archive.name);
             let message_id = events::ATTACHMENTS_FOLLOWED;
             info!(message_id, file, archive, staged, held, placements, "attachments followed");
             super::ready::list_what_is_due(tools)
@@ -95,10 +104,14 @@ impl Asked<'_> {
 
 /// Stages what an archive has of an export's missing attachments, under the rules that were applied to the export: one that
 /// an earlier run began is the same again.
-fn take(tools: &Tools<'_>, following: &Following) -> Result<Books, IngestError> {
-    let (row, records) = (&following.file, following.records.as_ref());
+fn take(
+    tools: &Tools<'_>,
+    row: &FileRow,
+    archive: &FileRow,
+    records: Option<&BTreeSet<u64>>,
+) -> Result<Books, IngestError> {
     let (profile, mut shape) = recorded::recorded(tools, row)?;
-    let turn = shape.follow(&following.archive.sha256.to_string(), records);
+    let turn = shape.follow(&archive.sha256.to_string(), records);
     let ids = tools.ledger.rules_of(row.id)?;
     let Some(&rule_set) = ids.last() else {
         return Err(LedgerError::Damaged(format!("{} was staged without rules", row.name)).into());
@@ -113,7 +126,7 @@ fn take(tools: &Tools<'_>, following: &Following) -> Result<Books, IngestError> 
     };
     let surveyed = original.survey_kept(tools, &row.name, &shape)?;
     let plan = Plan { row, profile: &profile, shape: &shape, rules, rule_set, spooled: None };
-    pass(tools, &plan, &original, &surveyed, &Asked { archive: following.archive.id, turn, records })
+    pass(tools, &plan, &original, &surveyed, &Asked { archive: archive.id, turn, records })
 }
 
 fn pass(
@@ -179,15 +192,20 @@ fn commit(tools: &Tools<'_>, plan: &Plan<'_>, stager: Stager<'_>, archive: FileI
     }
     let number = tools.ledger.recorded_manifests(Some(plan.row.id))?.len();
     let manifest = manifest.finish(&format!("{}-attachments-{number}", plan.row.sha256))?;
-    let commit = further(tools, plan, stager.books, manifest);
-    let shape = serde_json::to_string(plan.shape).map_err(IngestError::shape)?;
-    tools.ledger.commit_later(tools.scratch, &commit, archive, &shape, (tools.clock)())?;
+    let commit = further(tools, plan, stager.books, plan.shape, manifest)?;
+    tools.ledger.commit_later(tools.scratch, &commit, archive, (tools.clock)())?;
     Ok(stager.books)
 }
 
-/// A commit after an export's first one, which said of the export itself what there is to say.
-pub(super) fn further<'a>(tools: &Tools<'_>, plan: &Plan<'a>, books: Books, manifest: Finished) -> Commit<'a> {
-    Commit {
+/// A commit after an export's first one, which said of the export itself what there is to say; with the shape as it is now.
+pub(super) fn further<'a>(
+    tools: &Tools<'_>,
+    plan: &Plan<'a>,
+    books: Books,
+    shape: &Shape,
+    manifest: Finished,
+) -> Result<Commit<'a>, IngestError> {
+    Ok(Commit {
         file: plan.row,
         run: tools.run,
         rule_set: plan.rule_set,
@@ -197,6 +215,7 @@ pub(super) fn further<'a>(tools: &Tools<'_>, plan: &Plan<'a>, books: Books, mani
         date: None,
         export_firm: None,
         staying: Vec::new(),
+        shape: Some(serde_json::to_string(shape).map_err(IngestError::shape)?),
         manifest,
-    }
+    })
 }

@@ -92,7 +92,7 @@ pub(super) fn recorded_in(ledger: &Ledger, row: &FileRow) -> Result<(Profile, Sh
     let damaged = |what: &str| LedgerError::Damaged(format!("{what} of {} is not recorded", row.name));
     let digest = row.profile.ok_or_else(|| damaged("the profile"))?;
     let text = String::from_utf8(ledger.shape(digest)?).map_err(|_| damaged("the profile"))?;
-    let profile = Profile::parse("recorded profile", &text).map_err(|_| damaged("a readable profile"))?;
+    let profile = Profile::recorded(&text).map_err(|_| damaged("a readable profile"))?;
     let shape = row.shape.as_deref().ok_or_else(|| damaged("the shape"))?;
     let shape: Shape = serde_json::from_str(shape).map_err(IngestError::shape)?;
     shape.check(&row.name)?;

@@ -259,11 +259,11 @@ fn commit(
         target.barrier()?;
     }
     let manifest = manifest.finish(&format!("{}-{position}", plan.row.sha256))?;
-    let commit = further(tools, plan, stager.books, manifest);
     let mut shape = plan.shape.clone();
     shape.let_in.extend(Some(rejected.let_in).filter(|let_in| !let_in.is_empty()));
-    let shape = serde_json::to_string(&shape).map_err(IngestError::shape)?;
+    shape.aside = stager.surveyed.attached.aside();
+    let commit = further(tools, plan, stager.books, &shape, manifest)?;
     let extent = Extent { merged: rejected.merged, added: rejected.added };
-    tools.ledger.commit_replay(tools.scratch, &commit, &shape, extent, (tools.clock)())?;
+    tools.ledger.commit_replay(tools.scratch, &commit, extent, (tools.clock)())?;
     Ok(stager.books)
 }

@@ -35,12 +35,14 @@ pub(super) struct Session<'a> {
     unrecorded: Vec<Unrecorded>,
     /// Exports whose attachments are not all there, with where they lie in a dry run.
     waiting: Vec<(FileRow, Option<PathBuf>)>,
+    /// Why the run has failed, though the other exports went on: books that do not balance.
+    pub failed: Option<IngestError>,
 }
 
 impl<'a> Session<'a> {
     pub(super) fn new(tools: &'a Tools<'a>, rules: Arc<RuleSet>, rule_set: RuleSetId) -> Self {
         let (touched, reports) = (HashSet::new(), Vec::new());
-        Self { tools, rules, rule_set, touched, reports, unrecorded: Vec::new(), waiting: Vec::new() }
+        Self { tools, rules, rule_set, touched, reports, unrecorded: Vec::new(), waiting: Vec::new(), failed: None }
     }
 }
 
@@ -55,7 +57,8 @@ impl Session<'_> {
         for (file, rule_set, limits) in self.tools.ledger.replays_begun()? {
             let row = self.tools.ledger.file(file)?;
             let limits: RecordedLimits = serde_json::from_str(&limits).map_err(IngestError::shape)?;
-            settle_replay(self.tools, &row, replay::finish(self.tools, &row, rule_set, &limits))?;
+            let settled = settle_replay(self.tools, &row, replay::finish(self.tools, &row, rule_set, &limits));
+            settled.or_else(|error| self.fail(error))?;
         }
         later::follow(self.tools)
     }
@@ -67,15 +70,29 @@ impl Session<'_> {
                 self.log(row, taken);
                 ready::list_what_is_due(self.tools)?;
             }
-            Err(error) if error.concerns_one_export() => {
+            Err(error) if error.concerns_one_export() || error.is_about_the_books() => {
                 let reason = chain(&error);
                 if !self.tools.is_dry() {
+                    // It waits for nothing any more: it is a matter for a person.
+                    self.tools.ledger.end_waiting(row.id)?;
                     self.tools.ledger.note_held(row, &reason, self.tools.run)?;
                 }
                 self.log(row, Taken::Held { reason });
+                if error.is_about_the_books() {
+                    self.fail(error)?;
+                }
             }
             Err(error) => return Err(error),
         }
+        Ok(())
+    }
+
+    /// Books that do not balance make the run a failed one (contract 8). They are one export's, and keep no other.
+    fn fail(&mut self, error: IngestError) -> Result<(), IngestError> {
+        if !error.is_about_the_books() {
+            return Err(error);
+        }
+        self.failed.get_or_insert(error);
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use super::IngestError;
+use super::attached::Attached;
 use crate::config::{Config, Grouping, Limits};
 use crate::eml;
 use crate::export::passes::{self, ByDay};
@@ -58,6 +59,10 @@ pub(super) struct Shape {
     /// well, of which only the archive of one had the attachment.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub later_only: BTreeMap<String, BTreeSet<u64>>,
+    /// The places of records of whose attachments its archives have something that the mails of another export, which the
+    /// records are in, lack: it follows them, and whoever gets a copy of these mails gets the same.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub aside: BTreeSet<u64>,
     /// Who was in its rooms before: the digest of what the ledger keeps of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub carried: Option<String>,
@@ -143,11 +148,21 @@ impl Shape {
             archives: Vec::new(),
             later: Vec::new(),
             later_only: BTreeMap::new(),
+            aside: BTreeSet::new(),
             carried: None,
             catch_all: config.mailboxes.catch_all.clone(),
             journal: config.mailboxes.journal.clone(),
             eml: OnceLock::new(),
         }
+    }
+
+    /// What is to be recorded, where a pass set records aside.
+    pub(super) fn with_aside(&self, attached: &Attached) -> Result<Option<String>, IngestError> {
+        let aside = attached.aside();
+        if aside == self.aside {
+            return Ok(None);
+        }
+        serde_json::to_string(&Self { aside, ..self.clone() }).map(Some).map_err(IngestError::shape)
     }
 
     /// Adds an archive that came later, or records that it serves as well; all where none are named. Its turn, from 0.

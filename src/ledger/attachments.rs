@@ -181,18 +181,6 @@ impl Ledger {
         ))
     }
 
-    /// What an export names of that.
-    ///
-    /// # Errors
-    /// Where the ledger cannot be read.
-    pub fn missing_of(&self, file: FileId) -> Result<Vec<String>, LedgerError> {
-        let sql = "SELECT DISTINCT reference FROM attachments
-                   WHERE file = ?1 AND state = 'missing' AND archive IS NULL AND reference IS NOT NULL";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let rows = statement.query_map([file.0], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
-    }
-
     /// The state of the attachment of the record at this place of an export, and the digest of its bytes; none where the
     /// record has none.
     ///

@@ -24,7 +24,7 @@ pub struct Unplaced {
     pub name: Option<String>,
     /// As the export writes it.
     pub company: Option<String>,
-    /// Whether they are none of ours.
+    /// None of ours.
     pub external: bool,
     /// Items they are a participant of.
     pub items: u64,
@@ -79,6 +79,8 @@ pub struct Commit<'a> {
     pub export_firm: Option<String>,
     /// Who is in its rooms when it ends.
     pub staying: Vec<Staying>,
+    /// The shape as it has become, if it is another than was recorded before.
+    pub shape: Option<String>,
     /// The evidence, durable already.
     pub manifest: Finished,
 }
@@ -116,9 +118,8 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be written.
     pub fn begin_replay(&self, file: FileId, rules: RuleSetId, limits: &str) -> Result<(), LedgerError> {
-        self.connection
-            .execute("INSERT OR IGNORE INTO replaying VALUES (?1, ?2, ?3)", params![file.0, rules.0, limits])?;
-        Ok(())
+        let sql = "INSERT OR IGNORE INTO replaying VALUES (?1, ?2, ?3)";
+        Ok(self.connection.execute(sql, params![file.0, rules.0, limits]).map(drop)?)
     }
 
     /// The replays that were begun and not committed: file, rule set and limits.
@@ -151,7 +152,8 @@ impl Ledger {
         let counts = commit.books.items;
         transaction.execute(
             "UPDATE files SET state = 'committed', reason = NULL, committed = ?2, date = ?3, export_firm = ?4,
-             available = ?5, staged = ?6, held = ?7, duplicate = ?8, rejected = ?9, skipped = ?10 WHERE id = ?1",
+             available = ?5, staged = ?6, held = ?7, duplicate = ?8, rejected = ?9, skipped = ?10,
+             shape = coalesce(?11, shape) WHERE id = ?1",
             params![
                 file,
                 now.as_second(),
@@ -163,6 +165,7 @@ impl Ledger {
                 counts.duplicate,
                 counts.rejected,
                 counts.skipped,
+                commit.shape,
             ],
         )?;
         super::presence::take(&transaction, &commit.staying)?;
@@ -173,8 +176,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// The commit of a replay, with the shape as it has become, and how its books have another extent than its first commit
-    /// said; argued as for [`Ledger::commit`].
+    /// The commit of a replay, and how its books have another extent than its first commit said; argued as for
+    /// [`Ledger::commit`].
     ///
     /// # Errors
     /// Where the ledger cannot be written; then nothing of it is.
@@ -182,7 +185,6 @@ impl Ledger {
         &self,
         scratch: &Scratch<'_>,
         commit: &Commit<'_>,
-        shape: &str,
         extent: Extent,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
@@ -202,7 +204,7 @@ impl Ledger {
         let counts = commit.books.items;
         transaction.execute(
             "UPDATE files SET reason = NULL, staged = staged + ?2, held = ?3, duplicate = duplicate + ?4, rejected = ?5,
-             skipped = skipped + ?6, shape = ?7, available = available + ?8 - ?9, added = added + ?8, merged = merged + ?9
+             skipped = skipped + ?6, shape = coalesce(?7, shape), available = available + ?8 - ?9, added = added + ?8, merged = merged + ?9
              WHERE id = ?1",
             params![
                 file,
@@ -211,7 +213,7 @@ impl Ledger {
                 counts.duplicate,
                 counts.rejected,
                 counts.skipped,
-                shape,
+                commit.shape,
                 extent.added,
                 extent.merged,
             ],
@@ -224,8 +226,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// The commit of attachments that follow an export which was committed without them, from this archive, with the shape as
-    /// it has become; argued as for [`Ledger::commit`].
+    /// The commit of attachments that follow an export which was committed without them, from this archive; argued as for
+    /// [`Ledger::commit`].
     ///
     /// # Errors
     /// Where the ledger cannot be written; then nothing of it is.
@@ -234,7 +236,6 @@ impl Ledger {
         scratch: &Scratch<'_>,
         commit: &Commit<'_>,
         archive: FileId,
-        shape: &str,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let transaction = Transaction::new_unchecked(scratch.connection, rusqlite::TransactionBehavior::Immediate)?;
@@ -243,10 +244,12 @@ impl Ledger {
         let counts = commit.books.items;
         transaction.execute(
             "UPDATE files SET reason = NULL, available = available + ?2, staged = staged + ?3, held = held + ?4,
-             duplicate = duplicate + ?5, added = added + ?2, shape = ?6 WHERE id = ?1",
-            params![commit.file.id.0, counts.available, counts.staged, counts.held, counts.duplicate, shape],
+             duplicate = duplicate + ?5, added = added + ?2, shape = coalesce(?6, shape) WHERE id = ?1",
+            params![commit.file.id.0, counts.available, counts.staged, counts.held, counts.duplicate, commit.shape],
         )?;
-        note_archives_used(&transaction, commit.file.id, shape)?;
+        if let Some(shape) = &commit.shape {
+            note_archives_used(&transaction, commit.file.id, shape)?;
+        }
         note_in_run(&transaction, commit)?;
         note_manifest(&transaction, commit, now)?;
         transaction.commit()?;
@@ -321,7 +324,7 @@ fn take_items(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(), 
         [file],
     )?;
     super::attachments::take_attachments(transaction, commit.file.id)?;
-    super::following::take(transaction)?;
+    super::following::take(transaction, commit.file.id)?;
     super::people::take(transaction)?;
     super::held::take_people(transaction, commit.file.id)
 }

@@ -42,6 +42,7 @@ CREATE TABLE scratch.attachments (
   ordinal INTEGER PRIMARY KEY, reference TEXT, state TEXT, sha256 BLOB, bytes INTEGER, archive BLOB, entry TEXT);
 CREATE TABLE scratch.following (
   file INTEGER, archive BLOB, record INTEGER, PRIMARY KEY (file, archive, record)) WITHOUT ROWID;
+CREATE TABLE scratch.shared (record INTEGER PRIMARY KEY, owner INTEGER, owner_record INTEGER);
 ";
 
 const NAMES: &[&str] = &[
@@ -66,6 +67,7 @@ const NAMES: &[&str] = &[
     "again",
     "attachments",
     "following",
+    "shared",
 ];
 
 /// An item as the ledger knows it, on its way in.

@@ -78,6 +78,15 @@ impl Ledger {
         Ok(())
     }
 
+    /// An export waits no longer, though it is not taken in.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be written.
+    pub fn end_waiting(&self, file: FileId) -> Result<(), LedgerError> {
+        self.connection.execute("DELETE FROM waiting WHERE file = ?1", [file.0])?;
+        Ok(())
+    }
+
     /// Lists an export that waits among those that a run touched.
     ///
     /// # Errors

@@ -368,11 +368,11 @@ fn a_transcript_in_doubt_lets_its_attachments_follow_as_well() {
     let bytes = canary("in doubt");
     let firm = firm_with("[attachments]\nwait = \"0s\"\n[eml]\ngrouping = \"conversation\"\n");
     let other = message("m", "amy@contoso.com", &["zoe@contoso.com"], "hello");
-    let day = |to: &[&str]| export(&[named_to("a", "F-1", to), other.clone()]);
-    firm.deliver_export("acme.261119.xml.pgp", &day(&["joe@contoso.com"]));
+    firm.deliver_export("acme.261119.xml.pgp", &export(&[named_to("a", "F-1", &["joe@contoso.com"]), other]));
     firm.ingest(0);
     deliver(&firm, "acme.att.261120.zip.pgp", &zip(&[("F-1", &bytes)]));
-    firm.deliver_export("acme.261120.xml.pgp", &day(&["joe@contoso.com", "zoe@contoso.com"]));
+    let part = named_to("a", "F-1", &["joe@contoso.com", "zoe@contoso.com"]);
+    firm.deliver_export("acme.261120.xml.pgp", &export(&[part]));
     let report = firm.ingest(0);
     assert_eq!(file(&report, "acme.261120.xml.pgp")["items"]["duplicate"], 1, "{report:#}");
     assert_eq!(has(&firm, &bytes), once(&["amy", "joe", "zoe"]));
@@ -393,6 +393,121 @@ fn one_archive_gives_to_one_export_by_and_by() {
         assert_eq!((&first["items"]["available"], &first["items"]["staged"]), (&json!(1), &json!(1)), "{report:#}");
     }
     assert_eq!((has(&firm, &one), has(&firm, &two)), (once(&["amy", "joe"]), once(&["amy", "joe"])));
+    restage_all(&firm);
+}
+
+/// Two archives of one export come in one run, each with a part of what it misses.
+#[test]
+fn what_comes_late_in_two_archives_follows_from_both() {
+    for grouping in BOTH_GROUPINGS {
+        let (one, two) = (canary(&format!("late one by {grouping}")), canary(&format!("late two by {grouping}")));
+        let firm = firm_with(&format!("[attachments]\nwait = \"0s\"\n[eml]\ngrouping = \"{grouping}\"\n"));
+        let outside = "<RecipientEmail>joe@contoso.com</RecipientEmail><Recipient><ImId>nils9</ImId></Recipient>";
+        let records = [named("a", "F-1"), named("b", "F-2")]
+            .map(|record| record.replace("<RecipientEmail>joe@contoso.com</RecipientEmail>", outside));
+        firm.deliver_export("acme.261119.xml.pgp", &export(&records));
+        firm.ingest(3);
+        deliver(&firm, "acme.att.261119-1.zip.pgp", &zip(&[("F-1", &one)]));
+        deliver(&firm, "acme.att.261119-2.zip.pgp", &zip(&[("F-2", &two)]));
+        firm.ingest(3);
+        restage_all(&firm);
+        firm.map("new.csv", "ImId,Mailbox\nnils9,dora@contoso.com\n");
+        firm.replay(0);
+        for bytes in [&one, &two] {
+            assert_eq!(has(&firm, bytes), once(&["amy", "dora", "joe"]), "{grouping}");
+        }
+        restage_all(&firm);
+    }
+}
+
+/// The archive that belongs to one of two exports alone comes when both have been taken in without it.
+#[test]
+fn what_comes_late_for_one_issue_follows_the_other_as_well() {
+    for day in ["261119", "261120"] {
+        let bytes = canary(&format!("late for one on {day}"));
+        let firm = hasty();
+        firm.deliver_export(
+            "acme.261119.xml.pgp",
+            &export(&[named_to("a", "F-1", &["joe@contoso.com", "zoe@contoso.com"])]),
+        );
+        firm.deliver_export(
+            "acme.261120.xml.pgp",
+            &export(&[named_to("a", "F-1", &["joe@contoso.com", "dora@contoso.com"])]),
+        );
+        firm.ingest(0);
+        deliver(&firm, &format!("acme.att.{day}.zip.pgp"), &zip(&[("F-1", &bytes)]));
+        let report = firm.ingest(0);
+        assert_eq!(has(&firm, &bytes), once(&["amy", "dora", "joe", "zoe"]), "{day}: {report:#}");
+        assert_eq!(firm.ingest(0)["files"], json!([]));
+        restage_all(&firm);
+    }
+}
+
+/// A transcript that is issued again with more in it has the attachment; whom only the first names gets it too.
+#[test]
+fn what_a_new_issue_of_a_day_has_follows_the_first() {
+    let bytes = canary("new issue");
+    let firm = firm_with("[attachments]\nwait = \"0s\"\n[eml]\ngrouping = \"conversation\"\n");
+    firm.deliver_export(
+        "acme.261119.xml.pgp",
+        &export(&[named_to("a", "F-1", &["joe@contoso.com", "zoe@contoso.com"])]),
+    );
+    firm.ingest(0);
+    deliver(&firm, "acme.att.261120.zip.pgp", &zip(&[("F-1", &bytes)]));
+    let more = message("m", "amy@contoso.com", &["joe@contoso.com"], "and more");
+    firm.deliver_export("acme.261120.xml.pgp", &export(&[named_to("a", "F-1", &["joe@contoso.com"]), more]));
+    firm.ingest(0);
+    let has = has(&firm, &bytes);
+    assert_eq!(has.keys().collect::<Vec<_>>(), ["amy", "joe", "zoe"], "{has:?}");
+    restage_all(&firm);
+}
+
+/// Somebody new gets a mail in which the attachment is missing: that is told, and it follows.
+#[test]
+fn a_copy_without_its_attachment_is_told_and_followed() {
+    let bytes = canary("copy without");
+    let firm = hasty();
+    deliver(&firm, "acme.att.261119.zip.pgp", &zip(&[("F-1", &bytes)]));
+    firm.deliver_export("acme.261119.xml.pgp", &export(&[named_to("a", "F-1", &["joe@contoso.com"])]));
+    firm.ingest(0);
+    firm.deliver_export(
+        "acme.261120.xml.pgp",
+        &export(&[named_to("a", "F-1", &["joe@contoso.com", "dora@contoso.com"])]),
+    );
+    let report = firm.ingest(0);
+    assert_eq!(file(&report, "acme.261120.xml.pgp")["attachments"], counts(0, 1, 0, 0, 0), "{report:#}");
+    deliver(&firm, "acme.att.261120.zip.pgp", &zip(&[("F-1", &bytes)]));
+    firm.ingest(0);
+    assert_eq!(has(&firm, &bytes)["dora"], 1);
+    restage_all(&firm);
+}
+
+/// A doubtful room beside one that is new, and one whose attachment follows: each is noted once.
+#[test]
+fn what_is_in_no_doubt_is_not_noted_again_when_doubts_are_settled() {
+    let room = |id: &str, records: &[String]| {
+        format!("<Conversation><RoomID>{id}</RoomID>{}</Conversation>", records.concat())
+    };
+    let rooms = |rooms: &[String]| format!("<IceChatExport firmCode=\"ACME\">{}</IceChatExport>", rooms.concat());
+    let (new, known) = (canary("new room"), canary("known room"));
+    let firm = firm_with("[attachments]\nwait = \"0s\"\n[eml]\ngrouping = \"conversation\"\n");
+    let hello = |id: &str, to: &str| message(id, "amy@contoso.com", &[to], "hello");
+    let (one, two) = (hello("m-1", "joe@contoso.com"), hello("m-2", "zoe@contoso.com"));
+    let (file_a, file_b) = (named_to("a", "F-A", &["joe@contoso.com"]), named_to("b", "F-B", &["joe@contoso.com"]));
+    let first = [room("D", &[one.clone(), two]), room("N", std::slice::from_ref(&file_a)), room("K", &[file_b])];
+    firm.deliver_export("acme.261119.xml.pgp", &rooms(&first));
+    firm.ingest(0);
+    deliver(&firm, "acme.att.261120.zip.pgp", &zip(&[("F-A", &new), ("F-B", &known)]));
+    let doubt = one.replace("</RecipientEmail>", "</RecipientEmail><RecipientEmail>zoe@contoso.com</RecipientEmail>");
+    let again = [
+        room("D", &[doubt]),
+        room("N", &[file_a, hello("m-3", "joe@contoso.com")]),
+        room("K", &[named_to("b", "F-B", &["joe@contoso.com", "dora@contoso.com"])]),
+    ];
+    firm.deliver_export("acme.261120.xml.pgp", &rooms(&again));
+    let report = firm.ingest(0);
+    assert_eq!(has(&firm, &known), once(&["amy", "dora", "joe"]), "{report:#}");
+    assert!(has(&firm, &new).contains_key("joe"));
     restage_all(&firm);
 }
 

@@ -291,6 +291,33 @@ fn a_day_that_comes_again_with_more_words_of_the_system_is_new() {
     restage_all(&firm);
 }
 
+/// What limits let in later changes nothing of what a transcript is known by.
+#[test]
+fn words_are_the_same_under_every_limit() {
+    for events in ["", "events = true\n"] {
+        let limited = |bytes: &str| {
+            settings(&format!("grouping = \"conversation\"\n{events}[limits]\nmax_message = \"{bytes}\""))
+        };
+        let firm = Firm::with(&limited("1KiB"));
+        let long = |id: &str| said(id, AMY, &[JOE, NILS], "13:02", &"x".repeat(3000));
+        let day = said("m-1", AMY, &[JOE, NILS], "13:00", "first")
+            + &words("SystemMessage", &"The room closes. ".repeat(200), "13:01")
+            + &words("SystemMessage", &"no end ".repeat(200_000), "13:01")
+            + &long("m-2");
+        firm.deliver_export("1.pgp", &export(&day));
+        firm.ingest(3);
+        firm.map("nils.csv", &format!("ImId,Mailbox\n{NILS},{WEI}\n"));
+        firm.configure(&limited("16MiB"));
+        let code = if events.is_empty() { 0 } else { 3 };
+        firm.replay(code);
+        let theirs = read(&firm, WEI, &["first", "The room closes."]);
+        assert!(theirs.contains(&vec!["first".to_owned(), "The room closes.".to_owned()]), "{events}: {theirs:?}");
+        assert_eq!(mailboxes(&firm), set(&[AMY, JOE, WEI]));
+        firm.ingest(code);
+        restage_all(&firm);
+    }
+}
+
 #[test]
 fn words_make_no_old_day_new_where_it_was_archived_as_messages() {
     let firm = Firm::with(&settings("grouping = \"message\""));

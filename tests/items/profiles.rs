@@ -558,6 +558,24 @@ fn an_export_waits_for_the_one_before_that_says_who_stays() {
 }
 
 #[test]
+fn an_export_that_cannot_be_taken_in_keeps_the_next_no_longer_than_it_waits() {
+    let firm = firm_that_carries("[attachments]\nwait = \"4h\"\n");
+    with_archives(&firm);
+    let [first, second] = two_days();
+    firm.deliver_export("b-standing-20261117.pgp", &first);
+    firm.ingest(0);
+    for original in fs::read_dir(firm.path("state/originals")).unwrap() {
+        fs::remove_file(original.unwrap().path()).unwrap();
+    }
+    let ledger = rusqlite::Connection::open(firm.path("state/ledger.db")).unwrap();
+    ledger.execute_batch("UPDATE waiting SET until = 1000; UPDATE files SET received = 1000").unwrap();
+    firm.deliver_export("a-standing-20261118.pgp", &second);
+    let report = firm.ingest(3);
+    assert_eq!(support::firm::file(&report, "a-standing-20261118.pgp")["state"], "staged", "{report:#}");
+    assert_eq!(firm.ingest(3)["needs"]["unfinished_files"], 1, "and it is a matter for a person");
+}
+
+#[test]
 fn an_export_that_is_held_keeps_no_other_and_the_other_says_what_it_lacks() {
     let firm = firm_that_carries("[attachments]\nwait = \"0s\"\n");
     let [first, second] = two_days();
@@ -567,7 +585,7 @@ fn an_export_that_is_held_keeps_no_other_and_the_other_says_what_it_lacks() {
     assert_eq!(support::firm::file(&report, "standing-20261117.pgp")["state"], "held");
     let other = support::firm::file(&report, "standing-20261118.pgp");
     assert_eq!(other["state"], "staged");
-    let says = "(who stays in its rooms is not known from standing-20261117.pgp, which is held)";
+    let says = "(who stays in its rooms is not known from standing-20261117.pgp, which is not taken in)";
     assert!(other["unknown"].as_array().unwrap().iter().any(|one| one["path"] == says), "{other:#}");
 }
 

@@ -1,7 +1,7 @@
 //! What becomes of elements at their ends: fields settle, recipients and records are whole, a room is known.
 
 use super::super::base64::Decoder;
-use super::super::draft::{Draft, Finished, Ranked, Reason, Settled};
+use super::super::draft::{Draft, Finished, Ranked, Settled};
 use super::super::fault::Fault;
 use super::super::layout::{NodeId, Opens, ROOT, RecordKind, Slot, Target};
 use super::super::reader::{Step, Summary};
@@ -77,14 +77,15 @@ impl Assembly<'_> {
 
     fn close_record(&mut self, id: NodeId, kept: &Kept<'_>) {
         let bytes = self.offset - self.record_offset;
-        let too_long = self.record_bytes() > self.limits.max_message;
+        let limit = self.max_record();
+        let too_long = self.record_bytes() > limit;
         if self.text.capacity() > WINDOW {
             self.text = String::new();
         }
         let run = self.run(self.draft.kind());
         let draft = &mut self.draft;
         if too_long {
-            draft.fail(Reason::TooLong(self.limits.max_message));
+            draft.is_too_long(limit);
         }
         self.tally.summary.unreadable_times += u64::from(draft.has_unreadable_time());
         self.tally.summary.nameless_recipients += draft.nameless;

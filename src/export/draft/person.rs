@@ -2,7 +2,7 @@
 
 use super::ranked::{Ranked, Settled};
 use crate::export::layout::Part;
-use crate::export::{Email, ImId, Person};
+use crate::export::{Email, ImId, Person, trim};
 
 #[derive(Debug, Default)]
 pub(super) struct PersonDraft {
@@ -62,5 +62,48 @@ impl PersonDraft {
         });
         let person = Person { im_id: self.im_id.take(), email: self.email.take(), name, company: self.company.take() };
         (person, twice)
+    }
+}
+
+/// The people whom a text lists; nothing between two delimiters is nobody.
+pub(super) fn listed(part: Part, text: &str, delimiter: &str) -> impl Iterator<Item = Person> {
+    text.split(delimiter).filter(|one| !trim(one).is_empty()).map(move |one| {
+        let mut person = PersonDraft::default();
+        person.fill(part, 0, one);
+        person.finish().0
+    })
+}
+
+/// A list of people that may stand in several places, while it is being read: only its end tells which of them counts.
+#[derive(Debug, Default)]
+pub(super) struct Listed {
+    /// Of the place that counts so far.
+    rank: u8,
+    people: Vec<Person>,
+}
+
+impl Listed {
+    /// Takes the people of a place of this rank; the lowest that names anybody counts.
+    pub(super) fn add(&mut self, rank: u8, people: impl Iterator<Item = Person>) {
+        for person in people {
+            if self.people.is_empty() || rank < self.rank {
+                (self.rank, self.people) = (rank, vec![person]);
+            } else if rank == self.rank {
+                self.people.push(person);
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.people.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.people.clear();
+    }
+
+    /// The people; what is left is an empty list.
+    pub(super) fn take(&mut self) -> Vec<Person> {
+        std::mem::take(&mut self.people)
     }
 }

@@ -16,16 +16,10 @@ pub(in crate::export) enum Reason {
     Twice(&'static str),
     LongField(&'static str),
     TooLong(u64),
+    LongEvent(u64),
     DataTooLong(u64),
     DataMalformed,
     DataEncoding,
-}
-
-impl Reason {
-    /// Whether the content is not whole.
-    pub(in crate::export) fn is_about_content(self) -> bool {
-        matches!(self, Self::TooLong(_) | Self::Twice("content") | Self::LongField("content"))
-    }
 }
 
 impl fmt::Display for Reason {
@@ -46,6 +40,7 @@ impl fmt::Display for Reason {
             Self::Twice(field) => write!(f, "the {field} is given twice with different values"),
             Self::LongField(field) => write!(f, "the {field} is longer than {MAX_FIELD} bytes"),
             Self::TooLong(limit) => write!(f, "longer than limits.max_message ({limit} bytes)"),
+            Self::LongEvent(limit) => write!(f, "longer than {limit} bytes"),
             Self::DataTooLong(limit) => write!(f, "the data is longer than limits.max_attachment ({limit} bytes)"),
             Self::DataMalformed => f.write_str("the data is not base64"),
             Self::DataEncoding => f.write_str("the data is in another encoding than base64"),

@@ -16,7 +16,8 @@ const MAX_EXTRA: usize = 32;
 const TAKEN: [&str; 10] =
     ["attachment", "date", "disclaimer", "history", "item-id", "kind", "message-id", "part", "room-id", "sender-imid"];
 
-pub(super) fn compile(document: &Document) -> Result<Layout, Wrong> {
+/// `today`: whether what was let pass once is refused.
+pub(super) fn compile(document: &Document, today: bool) -> Result<Layout, Wrong> {
     if !is_name(document.root.get_ref()) {
         return Err((document.root.span().start, "root is no element name".to_owned()));
     }
@@ -33,7 +34,9 @@ pub(super) fn compile(document: &Document) -> Result<Layout, Wrong> {
     for (total, place) in document.totals.places() {
         tree.fill_from(ROOT, place, Some(Slot::Total(total)))?;
     }
-    tree.check_ignored(ROOT, false)?;
+    if today {
+        tree.check_ignored(ROOT, false)?;
+    }
     Ok(tree.layout.seal())
 }
 

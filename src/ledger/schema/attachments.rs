@@ -75,6 +75,9 @@ ALTER TABLE files ADD COLUMN added INTEGER NOT NULL DEFAULT 0;
 /// `following` is which archive still has to give which export an attachment that its mails lack: written before the first
 /// of those mails is, so that a restart finishes it whatever the profile says by then, and gone with their commit. `record`
 /// is the place in the export of the record that names the attachment; -1 stands for all that the archive has.
+///
+/// `shared` is which record of an export is the same item as one that another export brought first, where neither had the
+/// attachment that it names: whichever of them an archive belongs to, both get it.
 pub(super) const FOLLOWING: &str = "
 CREATE TABLE following (
   file INTEGER NOT NULL REFERENCES files,
@@ -82,4 +85,13 @@ CREATE TABLE following (
   record INTEGER NOT NULL,
   PRIMARY KEY (file, archive, record)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TABLE shared (
+  file INTEGER NOT NULL REFERENCES files,
+  record INTEGER NOT NULL,
+  owner INTEGER NOT NULL REFERENCES files,
+  owner_record INTEGER NOT NULL,
+  PRIMARY KEY (file, record)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX shared_by_owner ON shared (owner, owner_record);
 ";
