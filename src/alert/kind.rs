@@ -37,7 +37,7 @@ pub enum Kind {
     StagingFull,
     /// A day that has an export has none, and its deadline has passed.
     ExportMissing,
-    /// A file cannot be authenticated, decrypted or read whole; nothing of it is staged.
+    /// A file cannot be authenticated, decrypted or read whole, or what it places meets something else in staging.
     FileHeld,
     /// Items of an export have no mailbox at all, and are not staged.
     ItemsHeld,

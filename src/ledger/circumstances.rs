@@ -110,7 +110,7 @@ pub struct Circumstances {
     pub last_run: Option<LastAtSite>,
     /// The last replay, if it failed and is still due.
     pub failed_replay: Option<FailedReplay>,
-    /// Files that are held and that nobody dismissed.
+    /// Files that are held and that nobody dismissed; and exports that were begun and are kept from their end.
     pub held_files: Vec<Trouble>,
     /// Committed exports whose last replay failed.
     pub failed_replays: Vec<Trouble>,
@@ -158,8 +158,9 @@ impl Ledger {
                 last_run: self.last_run_at_site()?,
                 failed_replay: self.failed_replay()?,
                 held_files: self.troubles(
-                    "state = 'held' AND NOT EXISTS (
-                       SELECT 1 FROM dismissals d WHERE d.file = files.id AND d.kind = 'file')",
+                    "(state = 'held' AND NOT EXISTS (
+                       SELECT 1 FROM dismissals d WHERE d.file = files.id AND d.kind = 'file'))
+                       OR (state = 'staging' AND reason IS NOT NULL)",
                 )?,
                 failed_replays: self.troubles("state = 'committed' AND reason IS NOT NULL")?,
                 exports: self.exports_to_judge(back.exports)?,

@@ -310,6 +310,9 @@ impl Ledger {
              0, 0, 0, 0, 0, 0, 0, 0, 0, '[]', '[]')",
             params![run.0, file.id.0, file.name, reason],
         )?;
+        // One that was begun stays so, and somebody has to be told; its commit forgets it.
+        self.connection
+            .execute("UPDATE files SET reason = ?2 WHERE id = ?1 AND state = 'staging'", params![file.id.0, reason])?;
         Ok(())
     }
 

@@ -55,7 +55,7 @@ pub(super) const FILE_HELD: Words = Words {
     name: "file_held",
     message_id: "c318f4560c2a4a7ca0c6f80e055a202a",
     severity: Severity::Critical,
-    means: "A file cannot be authenticated, decrypted or read whole; nothing of it is staged.",
+    means: "A file cannot be authenticated, decrypted or read whole, or what it places meets something else in staging.",
     advice: "Mend what the reason says, then `icechatd ingest`; or `icechatd held dismiss`.",
 };
 
