@@ -1,5 +1,6 @@
 //! "Validate connection", and everything else a run needs: one line each, with what to do about a failure.
 
+mod container;
 mod folders;
 mod rules;
 mod secrets;
@@ -50,6 +51,7 @@ pub fn check(config: &Config, offline: bool, now: Timestamp) -> Vec<Line> {
     secrets::keys(&mut lines, config, now);
     let ledger = lines.ledger(config, now);
     folders::check(&mut lines, config, ledger.as_ref());
+    container::check(&mut lines, config, ledger.as_ref(), offline, now);
     surroundings::schedule(&mut lines, config, now);
     surroundings::clock(&mut lines, ledger.as_ref(), now);
     surroundings::telling(&mut lines, config);

@@ -221,10 +221,11 @@ fn check(finished: &Finished, messages: u64) -> Result<(), DemoError> {
 }
 
 fn last_screen(program: &str, folder: &Path, config: &Config, finished: &Finished) -> Result<String, DemoError> {
+    let staging = config.staging.local.clone().unwrap_or_default();
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = writeln!(text, "\nStaged for whom:\n\n  {:<28} {:>8}  FIRST", "MAILBOX", "EMLS");
-    for (mailbox, (count, first)) in standing(&config.staging.local)? {
+    for (mailbox, (count, first)) in standing(&staging)? {
         let _ = writeln!(text, "  {mailbox:<28} {count:>8}  {first}");
     }
     let _ = writeln!(text, "\n{}", crate::report::books_line(&crate::report::totals(&finished.report)));
@@ -241,7 +242,7 @@ fn last_screen(program: &str, folder: &Path, config: &Config, finished: &Finishe
         chat::RELEASE_TO,
         quoted(&folder.join("mapping/desk.csv")),
         quoted(&file),
-        config.staging.local.display(),
+        staging.display(),
         quoted(&file),
     );
     Ok(text)

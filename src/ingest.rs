@@ -64,7 +64,6 @@ use crate::owner;
 use crate::report::{self, Needs};
 use crate::resolve::RuleSet;
 use crate::stage::Target;
-use crate::stage::local::Local;
 
 /// What a person or the daemon asks of a run.
 #[derive(Debug, Clone, Default)]
@@ -251,7 +250,7 @@ fn in_run(
     let worked = (|| {
         let target = ground::target(job, &ledger)?;
         let scratch = ledger.scratch()?;
-        let tools = tools(job, &ledger, &scratch, target.as_ref(), run);
+        let tools = tools(job, &ledger, &scratch, target.as_deref(), run);
         if !dry {
             ledger.note_certificates(&certificates(job), started)?;
         }
@@ -286,7 +285,7 @@ fn tools<'a>(
     job: &Job<'a>,
     ledger: &'a Ledger,
     scratch: &'a Scratch<'a>,
-    target: Option<&'a Local<Disk>>,
+    target: Option<&'a dyn Target>,
     run: RunId,
 ) -> Tools<'a> {
     Tools {
@@ -294,7 +293,7 @@ fn tools<'a>(
         inputs: job.inputs,
         ledger,
         scratch,
-        target: target.map(|target| target as &dyn Target),
+        target,
         watch: job.watch,
         stop: job.stop,
         clock: job.clock,

@@ -12,7 +12,7 @@
 //! - [`export`]: from plaintext to conversations, as a profile describes them.
 //! - [`resolve`]: from participants to mailboxes.
 //! - [`eml`]: from an item to the bytes of a mail.
-//! - [`stage`]: from bytes to files that an importer may take.
+//! - [`stage`]: from bytes to files, or blobs, that an importer may take.
 //! - [`ledger`]: what was done, for ever.
 //!
 //! Around them: [`cli`] (one file for each verb), [`daemon`] and [`schedule`], [`demo`], [`check`] and [`verify`], [`keys`],

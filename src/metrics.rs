@@ -123,7 +123,7 @@ fn read(
 ) -> Result<Option<(Measures, Needs, Waiting)>, LedgerError> {
     let Some(ledger) = Ledger::read(&config.state.directory)? else { return Ok(None) };
     let today = now.to_zoned(config.schedule.time_zone.clone()).date();
-    let waiting = observer.look(&ledger, &config.staging.local, Instant::now() + TO_LOOK)?;
+    let waiting = observer.look(&ledger, config, Instant::now() + TO_LOOK)?;
     Ok(Some((ledger.measures(&today.to_string())?, report::needs(&ledger, config, now)?, waiting)))
 }
 

@@ -1,6 +1,9 @@
-//! Whose a state folder and a staging folder are. Several firms on one machine have one of each, and no mistake in a
+//! Whose a state folder and a staging are. Several firms on one machine have one of each, and no mistake in a
 //! configuration may bring the chats of one into the ledger or the mailboxes of another: `<state>/firm` names the firm,
-//! `<staging>/.owner` the ledger. Both are written by the first run that works there, and are a person's to change.
+//! `<staging>/.owner` the ledger, in a container as well. They are written by the first run that works there, and are a
+//! person's to change.
+
+mod container;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -8,6 +11,9 @@ use std::path::{Path, PathBuf};
 use crate::config::Config;
 use crate::durable::{AtPath, PathError, read_small, write_new};
 use crate::ledger::{Ledger, LedgerError};
+use crate::stage::StageError;
+
+pub use self::container::{claim_container, of_container};
 
 /// In the state folder: the firm's code.
 const FIRM: &str = "firm";
@@ -68,6 +74,32 @@ pub enum OwnerError {
         /// The ledger's id.
         id: String,
     },
+    /// The container, or the part of it below the prefix, or one that it is in or that is in it, is another ledger's.
+    #[error(
+        "staging.azure: {blob} says that another ledger places its EMLs there, that of firm {firm} in {state}; give each \
+         firm a container or a prefix of its own, not within another's, or, where that state was lost or this one took \
+         its place, remove the blob"
+    )]
+    Container {
+        /// The blob that says so.
+        blob: String,
+        /// Whose it is.
+        firm: String,
+        /// Its state folder when the blob was written.
+        state: String,
+    },
+    /// The container's mark is not as we write it.
+    #[error(
+        "staging.azure: {blob} does not say whose the container is; find out who wrote it, and remove it if no other firm \
+         is staged there"
+    )]
+    IllegibleBlob {
+        /// The blob.
+        blob: String,
+    },
+    /// The container does not say.
+    #[error("whose the container is could not be read or written")]
+    Stage(#[from] StageError),
     /// A file that says whose a folder is.
     #[error("whose state or staging folder it is could not be read or written")]
     File(#[from] PathError),
@@ -114,8 +146,8 @@ pub fn claim_state(config: &Config) -> Result<(), OwnerError> {
 ///
 /// # Errors
 /// Where it is another's, or that cannot be found out.
-pub fn of_staging(config: &Config, ledger: &Ledger) -> Result<bool, OwnerError> {
-    let (staging, id) = (&config.staging.local, ledger.id()?);
+pub fn of_staging(staging: &Path, ledger: &Ledger) -> Result<bool, OwnerError> {
+    let id = ledger.id()?;
     let file = staging.join(OWNER);
     let own = match read_small(&file, LONGEST)? {
         Some(text) => Some(Mark::parse(&text).ok_or_else(|| illegible(&file))?),
@@ -143,18 +175,22 @@ pub fn of_staging(config: &Config, ledger: &Ledger) -> Result<bool, OwnerError> 
 ///
 /// # Errors
 /// As [`of_staging`], and where that cannot be written.
-pub fn claim_staging(config: &Config, ledger: &Ledger) -> Result<(), OwnerError> {
-    if of_staging(config, ledger)? {
+pub fn claim_staging(config: &Config, staging: &Path, ledger: &Ledger) -> Result<(), OwnerError> {
+    if of_staging(staging, ledger)? {
         return Ok(());
     }
-    let (state, firm) = (&config.state.directory, &config.site.firm_code);
-    let state = state.canonicalize().at(state)?;
-    let text = format!("ledger: {}\nfirm: {firm}\nstate: {}\n", ledger.id()?, state.display());
-    match write_new(&config.staging.local.join(OWNER), 0o640, text.as_bytes()) {
+    match write_new(&staging.join(OWNER), 0o640, mark(config, ledger)?.as_bytes()) {
         // Another firm's run came first, this instant.
-        Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => of_staging(config, ledger).map(drop),
+        Err(error) if error.source.kind() == std::io::ErrorKind::AlreadyExists => of_staging(staging, ledger).map(drop),
         written => Ok(written?),
     }
+}
+
+/// What is written down.
+fn mark(config: &Config, ledger: &Ledger) -> Result<String, OwnerError> {
+    let (state, firm) = (&config.state.directory, &config.site.firm_code);
+    let state = state.canonicalize().at(state)?;
+    Ok(format!("ledger: {}\nfirm: {firm}\nstate: {}\n", ledger.id()?, state.display()))
 }
 
 /// A new staging folder around another's: one level is looked at, for the whole may be as large as an archive.

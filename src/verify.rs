@@ -1,15 +1,16 @@
 //! The proof that ledger, manifests and kept originals agree, and what still stands in staging (contract 1, `verify`).
 
-use std::fs;
-use std::path::Path;
-
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::digest::{ItemId, Sha256};
+use crate::digest::ItemId;
 use crate::ledger::manifest::{Entry, Placed, digest_of};
 use crate::ledger::{FileId, FileRow, FileState, Ledger, LedgerError};
-use crate::stage::FOLDER;
+use crate::stage::azure::Patience;
+use crate::stage::view::{Claim, Found, View};
+
+/// Placements that are looked at together: a container is asked for several at once.
+const TOGETHER: usize = 1024;
 
 /// What a verification found.
 #[derive(Debug, Default, Serialize)]
@@ -47,16 +48,29 @@ fn compare(ledger: &Ledger, config: &Config) -> Result<Verified, LedgerError> {
     if let Err(error) = ledger.check_integrity() {
         found.fault(&error);
     }
+    let mut staging = Standing { view: None, claims: Vec::new() };
+    match View::of(config, Patience::Work) {
+        Ok(view) => staging.view = Some(view),
+        Err(error) => found.fault(&error),
+    }
     for state in [FileState::Committed, FileState::Held, FileState::Received, FileState::Staging] {
         for file in ledger.files_in(state)? {
             found.original(ledger, &file)?;
             if state == FileState::Committed {
-                found.file(ledger, &config.staging.local, &file)?;
+                found.file(ledger, &mut staging, &file)?;
             }
         }
     }
     found.items_recorded(ledger)?;
     Ok(found)
+}
+
+/// What is compared with staging.
+struct Standing {
+    /// None where there is nothing that can be looked at.
+    view: Option<View>,
+    /// Not looked at yet.
+    claims: Vec<Claim>,
 }
 
 /// How many records an export's first commit accounted for.
@@ -86,7 +100,7 @@ impl Verified {
     }
 
     /// The first manifest of an export accounts for every record of it; later ones add copies.
-    fn file(&mut self, ledger: &Ledger, staging: &Path, file: &FileRow) -> Result<(), LedgerError> {
+    fn file(&mut self, ledger: &Ledger, staging: &mut Standing, file: &FileRow) -> Result<(), LedgerError> {
         self.files += 1;
         if ledger.is_archive(file.id)? {
             // It has no items; what of it was staged, the manifests of exports say.
@@ -106,6 +120,7 @@ impl Verified {
                 }
                 Ok::<_, LedgerError>(())
             });
+            self.look(staging);
             match read {
                 Ok(()) if index == 0 && records != first_extent(file) => self.faults.push(format!(
                     "the manifest of {} has {records} records, the ledger {}",
@@ -145,19 +160,32 @@ impl Verified {
         Ok(())
     }
 
-    fn placed(&mut self, staging: &Path, placed: &Placed) {
+    fn placed(&mut self, staging: &mut Standing, placed: &Placed) {
         self.items += u64::from(!placed.mailboxes.is_empty());
         let name = placed.name();
         for mailbox in &placed.mailboxes {
             self.placements += 1;
-            let path = staging.join(mailbox).join(FOLDER).join(&name);
-            match fs::symlink_metadata(&path) {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => self.taken += 1,
-                Err(error) => self.faults.push(format!("{}: {error}", path.display())),
-                Ok(_) if fs::read(&path).is_ok_and(|bytes| Sha256::of(&bytes).to_string() == placed.eml) => {
-                    self.standing += 1;
-                }
-                Ok(_) => self.faults.push(format!("{} is not what was placed there", path.display())),
+            staging.claims.push(Claim { mailbox: mailbox.clone(), name: name.clone(), eml: placed.eml.clone() });
+        }
+        if staging.claims.len() >= TOGETHER {
+            self.look(staging);
+        }
+    }
+
+    /// A container that does not answer is one fault, and not asked again.
+    fn look(&mut self, staging: &mut Standing) {
+        let claims = std::mem::take(&mut staging.claims);
+        let Some(view) = &mut staging.view else { return };
+        let found = view.compare(&claims).or_else(|error| {
+            self.fault(&error);
+            if view.without_container() { view.compare(&claims) } else { Ok(Vec::new()) }
+        });
+        for found in found.into_iter().flatten() {
+            match found {
+                Found::Gone => self.taken += 1,
+                Found::Stands { .. } => self.standing += 1,
+                Found::Other(place) => self.faults.push(format!("{place} is not what was placed there")),
+                Found::Unseen(error) => self.fault(&error),
             }
         }
     }

@@ -5,15 +5,16 @@
 //! run that puts it there; so whoever asks again goes on where he was.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use jiff::Timestamp;
 
+use crate::config::{Config, Staging};
 use crate::ledger::manifest::{Entries, Entry};
 use crate::ledger::{Ledger, LedgerError, RunSign, Untaken};
-use crate::stage::local::stands;
-use crate::stage::{FOLDER, StageError};
+use crate::stage::azure::Patience;
+use crate::stage::view::View;
+use crate::stage::{FOLDER, Spot, StageError, first_of};
 
 /// Why it cannot be said whether something stands.
 #[derive(Debug, thiserror::Error)]
@@ -50,16 +51,20 @@ pub struct Search {
     commit: Untaken,
     /// Placements that were not seen gone, mailbox and name: of the item that the manifest's reader has come to, and before
     /// anything is read, the one that stood when somebody asked last.
-    pending: VecDeque<(String, String)>,
+    pending: VecDeque<Spot>,
     /// Opened once it is needed.
     entries: Option<Entries>,
+    /// Whether the manifest has no more.
+    is_read: bool,
+    /// So many are asked for the next time, if so many are allowed: where the first stand, no more is asked.
+    width: usize,
 }
 
 impl Search {
     /// Begins with what stood when the ledger was told last.
     pub fn of(commit: Untaken) -> Self {
         let pending = commit.standing.as_deref().and_then(placement).into_iter().collect();
-        Self { commit, pending, entries: None }
+        Self { commit, pending, entries: None, is_read: false, width: 1 }
     }
 
     /// The commit that is searched.
@@ -67,21 +72,30 @@ impl Search {
         &self.commit
     }
 
-    /// Asks for one further placement, or reads one further line. What stands is asked for again the next time.
+    /// Asks for further placements, `most` of them at once, or reads one further line. `first_standing` says which of those
+    /// it is given is the first that stands. What stands is asked for again the next time.
     ///
     /// # Errors
     /// Where manifest or staging cannot be read; the next step tries again.
     pub fn step(
         &mut self,
         ledger: &Ledger,
-        stands: impl Fn(&str, &str) -> Result<bool, StageError>,
+        most: usize,
+        first_standing: impl Fn(&[Spot]) -> Result<Option<usize>, StageError>,
     ) -> Result<Step, WaitingError> {
-        if let Some((mailbox, name)) = self.pending.front() {
-            if stands(mailbox, name)? {
-                return Ok(Step::Stands(format!("{mailbox}/{FOLDER}/{name}")));
-            }
-            self.pending.pop_front();
-            return Ok(Step::More);
+        let width = self.width.min(most);
+        if !self.pending.is_empty() && (self.pending.len() >= width || self.is_read) {
+            let asked = self.pending.len().min(width);
+            let standing = first_standing(&self.pending.make_contiguous()[..asked])?;
+            self.pending.drain(..standing.unwrap_or(asked));
+            self.width = self.width.saturating_mul(4);
+            return Ok(match self.pending.front() {
+                Some((mailbox, name)) if standing.is_some() => Step::Stands(format!("{mailbox}/{FOLDER}/{name}")),
+                _ => Step::More,
+            });
+        }
+        if self.is_read {
+            return Ok(Step::Gone);
         }
         // Left out again where it cannot be read on: then it is read from its beginning.
         let mut entries = match self.entries.take() {
@@ -89,7 +103,10 @@ impl Search {
             None => self.commit.manifest.entries(ledger)?,
         };
         match entries.next().transpose()? {
-            None => return Ok(Step::Gone),
+            None => {
+                self.is_read = true;
+                return Ok(if self.pending.is_empty() { Step::Gone } else { Step::More });
+            }
             Some(Entry::Staged(placed) | Entry::Copied(placed) | Entry::Held(placed)) => {
                 let name = placed.name();
                 self.pending.extend(placed.mailboxes.into_iter().map(|mailbox| (mailbox, name.clone())));
@@ -102,7 +119,7 @@ impl Search {
 }
 
 /// Mailbox and name of a path as [`Step::Stands`] has it.
-fn placement(path: &str) -> Option<(String, String)> {
+fn placement(path: &str) -> Option<Spot> {
     let (mailbox, rest) = path.split_once('/')?;
     let name = rest.strip_prefix(FOLDER)?.strip_prefix('/')?;
     Some((mailbox.to_owned(), name.to_owned()))
@@ -123,7 +140,9 @@ pub struct Waiting {
 #[derive(Debug, Default)]
 pub struct Observer {
     /// What it remembers holds as long as these do.
-    of: Option<(PathBuf, RunSign)>,
+    of: Option<(Staging, RunSign)>,
+    /// Opened once it is needed.
+    view: Option<View>,
     /// The last commit of those seen taken.
     after: i64,
     search: Option<Search>,
@@ -134,12 +153,27 @@ impl Observer {
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub fn look(&mut self, ledger: &Ledger, staging: &Path, until: Instant) -> Result<Waiting, LedgerError> {
+    pub fn look(&mut self, ledger: &Ledger, config: &Config, until: Instant) -> Result<Waiting, LedgerError> {
         // A run may put things there once more.
-        let of = Some((staging.to_owned(), ledger.run_sign()?));
+        let of = Some((config.staging.clone(), ledger.run_sign()?));
         if self.of != of {
             *self = Self { of, ..Self::default() };
         }
+        let view = match self.view.take() {
+            Some(view) => Ok(view),
+            None => View::of(config, Patience::Look),
+        };
+        let found = self.search_on(ledger, view.as_ref(), until);
+        self.view = view.ok();
+        found
+    }
+
+    fn search_on(
+        &mut self,
+        ledger: &Ledger,
+        view: Result<&View, &StageError>,
+        until: Instant,
+    ) -> Result<Waiting, LedgerError> {
         loop {
             let mut search = match self.search.take() {
                 Some(search) => search,
@@ -149,7 +183,11 @@ impl Observer {
                 },
             };
             let since = Some(search.commit().committed);
-            match search.step(ledger, |mailbox, name| stands(staging, mailbox, name)) {
+            let Ok(view) = view else {
+                self.search = Some(search);
+                return self.say(ledger, since, false);
+            };
+            match search.step(ledger, 1, |spots| first_of(spots, |mailbox, name| view.stands(mailbox, name))) {
                 Ok(Step::Gone) => self.after = search.commit().manifest.seq,
                 Err(error) if error.is_about_a_manifest() => self.after = search.commit().manifest.seq,
                 Err(WaitingError::Ledger(error)) => return Err(error),

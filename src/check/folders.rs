@@ -24,12 +24,21 @@ const RECORD: u64 = 512;
 const LEAST: u64 = 100 << 20;
 
 pub(super) fn check(lines: &mut Lines, config: &Config, ledger: Option<&Ledger>) {
-    if !is_ours(lines, config, ledger) {
-        return;
+    let local = config.staging.local.as_deref();
+    let mut can_link = false;
+    if let Some(local) = local {
+        if !is_ours(lines, local, ledger) {
+            return;
+        }
+        match staging(lines, config, local) {
+            Some(it_can) => can_link = it_can,
+            None => return,
+        }
     }
-    let Some(can_link) = staging(lines, config) else { return };
     let Some(ledger) = ledger else { return };
-    group(lines, config);
+    if let Some(local) = local {
+        group(lines, config, local);
+    }
     let state = &config.state.directory;
     if let Err(error) = probe(state, 0o700) {
         return unusable(lines, "state", "state.directory", &error);
@@ -42,9 +51,9 @@ pub(super) fn check(lines: &mut Lines, config: &Config, ledger: Option<&Ledger>)
 }
 
 /// Whether nobody else's EMLs stand in the staging folder. Without a ledger there is no telling, and it has its line already.
-fn is_ours(lines: &mut Lines, config: &Config, ledger: Option<&Ledger>) -> bool {
+fn is_ours(lines: &mut Lines, local: &Path, ledger: Option<&Ledger>) -> bool {
     let Some(ledger) = ledger else { return true };
-    match owner::of_staging(config, ledger) {
+    match owner::of_staging(local, ledger) {
         Ok(_) => true,
         Err(error) => {
             lines.failed("staging", &error);
@@ -54,7 +63,7 @@ fn is_ours(lines: &mut Lines, config: &Config, ledger: Option<&Ledger>) -> bool 
 }
 
 /// Who imports, and what they may do. A run does the same, and mends what it may.
-fn group(lines: &mut Lines, config: &Config) {
+fn group(lines: &mut Lines, config: &Config, local: &Path) {
     let staging = &config.staging;
     let layout = Layout::configured(staging.copies, staging.group.as_deref(), staging.importer_may_delete);
     let may = if staging.importer_may_delete { "take and remove" } else { "read" };
@@ -62,7 +71,7 @@ fn group(lines: &mut Lines, config: &Config) {
         Some(group) => format!("members of {group} may {may} what is staged"),
         None => format!("staging.group is not set; members of the staging folder's group may {may} what is staged"),
     };
-    match layout.and_then(|layout| open_root(&Disk, &staging.local, &layout).map(drop)) {
+    match layout.and_then(|layout| open_root(&Disk, local, &layout).map(drop)) {
         Ok(()) => lines.add("staging group", Level::Ok, text),
         Err(error) => lines.failed("staging group", &error),
     }
@@ -78,8 +87,8 @@ pub(super) fn unusable(lines: &mut Lines, name: &'static str, key: &str, error: 
 }
 
 /// Whether hard links are possible there.
-fn staging(lines: &mut Lines, config: &Config) -> Option<bool> {
-    let can_link = match probe(&config.staging.local, 0o750) {
+fn staging(lines: &mut Lines, config: &Config, local: &Path) -> Option<bool> {
+    let can_link = match probe(local, 0o750) {
         Ok(can_link) => can_link,
         Err(error) => {
             unusable(lines, "staging", "staging.local", &error);
@@ -92,19 +101,21 @@ fn staging(lines: &mut Lines, config: &Config) -> Option<bool> {
         (false, false) => "can be written, but there are no hard links: every mailbox gets a copy of its own",
     };
     let level = if config.staging.copies || can_link { Level::Ok } else { Level::Note };
-    lines.add("staging", level, format!("{}: {text}", config.staging.local.display()));
+    lines.add("staging", level, format!("{}: {text}", local.display()));
     Some(can_link)
 }
 
 fn space(lines: &mut Lines, config: &Config, largest: Option<RunSize>, are_linked: bool) {
-    let (staging, state) = (&config.staging.local, &config.state.directory);
+    let (staging, state) = (config.staging.local.as_deref(), &config.state.directory);
     let for_staging = largest.map(|run| of_staging(run, are_linked));
     let for_state = largest.map(of_state);
-    let both = for_staging.zip(for_state).map(|(one, other)| one + other).filter(|_| same_disk(staging, state));
+    let are_one = staging.is_some_and(|staging| same_disk(staging, state));
+    let both = for_staging.zip(for_state).map(|(one, other)| one + other).filter(|_| are_one);
     let least = config.staging.min_free;
-    match room::ensure(staging, least.bytes, least.inodes) {
-        Ok(free) => compared(lines, "staging space", free, both.or(for_staging)),
-        Err(error) => lines.failed("staging space", &error),
+    match staging.map(|staging| room::ensure(staging, least.bytes, least.inodes)) {
+        None => {}
+        Some(Ok(free)) => compared(lines, "staging space", free, both.or(for_staging)),
+        Some(Err(error)) => lines.failed("staging space", &error),
     }
     match free(state) {
         Ok(free) => compared(lines, "state space", free, both.or(for_state)),

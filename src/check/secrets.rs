@@ -9,7 +9,7 @@ use secrecy::zeroize::Zeroizing;
 
 use super::{Level, Lines};
 use crate::cause::chain;
-use crate::config::{Config, Credential};
+use crate::config::{Config, Credential, SignIn};
 use crate::keys::{self, KeyFile, PgpKey};
 
 /// A PGP certificate that ends sooner is worth a warning; 30 days, in seconds: a new one has to reach ICE first.
@@ -19,7 +19,11 @@ const SOON: i64 = 30 * 86_400;
 pub(super) fn credentials(lines: &mut Lines, config: &Config) {
     let keys = &config.keys;
     let named = keys.ssh.iter().chain(&keys.pgp).chain(&keys.retired).chain(&keys.passphrases).chain(&keys.signers);
-    for each in named.chain(&config.site.password) {
+    let sas = config.staging.azure.iter().filter_map(|azure| match &azure.sign_in {
+        SignIn::Sas(credential) => Some(credential),
+        SignIn::Managed(_) | SignIn::App => None,
+    });
+    for each in named.chain(&config.site.password).chain(sas) {
         credential(lines, each, Level::Failure);
     }
     let mail = config.mail.iter().filter_map(|mail| mail.login.as_ref().map(|(_, password)| password));

@@ -124,7 +124,7 @@ fn recorded(ledger: &Ledger, config: &Config, working: bool, now: Timestamp) -> 
         alerts: alert::summary(ledger, config, now)?,
         outlook,
         dates: report::last_dates(ledger, 5)?,
-        waiting: Observer::default().look(ledger, &config.staging.local, Instant::now() + TO_LOOK)?,
+        waiting: Observer::default().look(ledger, config, Instant::now() + TO_LOOK)?,
     })
 }
 

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Every section with its keys. Whatever else a file says is an error, whichever verb reads it.
-const KNOWN: [(&str, &[&str]); 14] = [
+const KNOWN: [(&str, &[&str]); 15] = [
     (
         "site",
         &[
@@ -35,6 +35,10 @@ const KNOWN: [(&str, &[&str]); 14] = [
     ("eml", &["grouping", "events", "footer", "max_attachment", "max_size", "subject", "headers"]),
     ("attachments", &["wait", "max_entries"]),
     ("staging", &["local", "copies", "group", "importer_may_delete", "min_free"]),
+    (
+        "staging.azure",
+        &["account", "endpoint", "container", "prefix", "sas", "identity", "client_id", "uploads", "immutability"],
+    ),
     ("state", &["directory", "originals_days", "rejected_days"]),
     ("schedule", &["at", "time_zone", "days", "deadline", "holidays"]),
     ("alerts", &["webhook", "ping"]),
@@ -153,9 +157,17 @@ impl<'i> Document<'i> {
         Ok(document)
     }
 
-    /// The section called `name`.
+    /// The section called `name`; one within another has that one's name and a dot before its own.
     pub(super) fn section(&'i self, name: &'static str) -> Section<'i> {
-        let found = self.root.get_key_value(name);
+        let mut found = None;
+        for part in name.split('.') {
+            let within =
+                found.map_or(Some(&self.root), |(_, value): (_, &Spanned<DeValue<'i>>)| value.get_ref().as_table());
+            found = within.and_then(|table| table.get_key_value(part));
+            if found.is_none() {
+                break;
+            }
+        }
         let at = found.map_or(0, |(key, _)| key.span().start);
         Section { document: self, name, at, table: found.and_then(|(_, value)| value.get_ref().as_table()) }
     }
@@ -163,16 +175,27 @@ impl<'i> Document<'i> {
     fn refuse_unknown(&self) -> Result<(), ConfigError> {
         for (name, value) in &self.root {
             let at = name.span().start;
-            let Some((section, keys)) = KNOWN.iter().find(|(section, _)| section == name.get_ref()) else {
+            if !name.get_ref().contains('.') && is_section(name.get_ref()) {
+                self.refuse_unknown_in(name.get_ref(), at, value)?;
+            } else {
                 let sections = KNOWN.map(|(section, _)| section).join("], [");
                 return Err(self.unknown(name.get_ref(), at, &format!("the sections are [{sections}]")));
-            };
-            let Some(table) = value.get_ref().as_table() else {
-                let text = format!("this is a section; write its keys below a line [{section}]");
-                return Err(self.invalid(section, Problem { at, text }));
-            };
-            if let Some(key) = table.keys().find(|key| !keys.contains(&&**key.get_ref())) {
-                let path = format!("{section}.{}", key.get_ref());
+            }
+        }
+        Ok(())
+    }
+
+    fn refuse_unknown_in(&self, section: &str, at: usize, value: &Spanned<DeValue<'i>>) -> Result<(), ConfigError> {
+        let Some(table) = value.get_ref().as_table() else {
+            let text = format!("this is a section; write its keys below a line [{section}]");
+            return Err(self.invalid(section, Problem { at, text }));
+        };
+        let keys = KNOWN.iter().find(|(known, _)| *known == section).map_or(&[][..], |(_, keys)| keys);
+        for (key, value) in table {
+            let path = format!("{section}.{}", key.get_ref());
+            if is_section(&path) {
+                self.refuse_unknown_in(&path, key.span().start, value)?;
+            } else if !keys.contains(&&**key.get_ref()) {
                 return Err(self.unknown(&path, key.span().start, &format!("[{section}] takes {}", keys.join(", "))));
             }
         }
@@ -190,6 +213,10 @@ impl<'i> Document<'i> {
     }
 }
 
+fn is_section(name: &str) -> bool {
+    KNOWN.iter().any(|(section, _)| *section == name)
+}
+
 fn one_line(text: &str) -> String {
     text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
@@ -202,6 +229,11 @@ impl<'d> Section<'d> {
     /// Whether the file has it.
     pub(super) fn is_there(&self) -> bool {
         self.table.is_some()
+    }
+
+    /// Whether the file has this key of it.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.value(key).is_some()
     }
 
     /// The value of `key` as `read` takes it, if the key is there.

@@ -12,12 +12,12 @@ use super::document::{Document, Problem, Section, Value, read};
 use super::text::ConfigText;
 use super::{
     Config, ConfigError, Credential, Export, Keys, KeysConfig, Limits, Mailboxes, Mapping, Places, ProfileSource,
-    Schedule, Secrecy, Site, Staging, State,
+    Schedule, Secrecy, Site, State,
 };
-use super::{items, telling, values};
+use super::{items, staging, telling, values};
 
-pub(super) const LEAST: &str = " with site.host, site.firm_code, site.host_keys, mailboxes.domains, staging.local and \
-                     state.directory";
+pub(super) const LEAST: &str = " with site.host, site.firm_code, site.host_keys, mailboxes.domains, a staging \
+                     (staging.local or [staging.azure]) and state.directory";
 const LEAST_FOR_KEYS: &str = " with a line [keys]: the rest may follow later";
 
 impl Config {
@@ -84,7 +84,7 @@ pub(super) fn of_text(file: &Path, text: &ConfigText, pins: Pins) -> Result<Conf
         mailboxes: mailboxes(&document.section("mailboxes"), base)?,
         eml: items::eml(&document.section("eml"))?,
         attachments: items::attachments(&document.section("attachments"))?,
-        staging: staging(&document.section("staging"), base)?,
+        staging: staging::staging(&document.section("staging"), &document.section("staging.azure"), &places)?,
         state: state(&document.section("state"), base)?,
         schedule: schedule(&document.section("schedule"), file, text)?,
         alerts: telling::alerts(&document.section("alerts"), &places)?,
@@ -107,7 +107,7 @@ fn absolute(path: &Path) -> PathBuf {
     std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
-fn path(value: Value<'_>, base: &Path) -> Result<PathBuf, Problem> {
+pub(super) fn path(value: Value<'_>, base: &Path) -> Result<PathBuf, Problem> {
     values::filled(value).map(|text| absolute(&base.join(text)))
 }
 
@@ -218,16 +218,6 @@ fn mailboxes(section: &Section<'_>, base: &Path) -> Result<Mailboxes, ConfigErro
     })
 }
 
-fn staging(section: &Section<'_>, base: &Path) -> Result<Staging, ConfigError> {
-    Ok(Staging {
-        local: section.require("local", "\"/var/lib/icechatd/staging\"", |value| path(value, base))?,
-        copies: section.get("copies", Value::flag)?.unwrap_or(false),
-        group: section.get("group", values::word)?,
-        importer_may_delete: section.get("importer_may_delete", Value::flag)?.unwrap_or(false),
-        min_free: section.get("min_free", values::room)?.unwrap_or_default(),
-    })
-}
-
 fn state(section: &Section<'_>, base: &Path) -> Result<State, ConfigError> {
     Ok(State {
         directory: section.require("directory", "\"/var/lib/icechatd/state\"", |value| path(value, base))?,
@@ -285,11 +275,12 @@ fn limits(section: &Section<'_>) -> Result<Limits, ConfigError> {
 /// the mapping folder the mailbox list would be read as a mapping, and an importer may take away whatever stands in
 /// staging.
 fn refuse_overlap(document: &Document<'_>, config: &Config) -> Result<(), ConfigError> {
-    let folders = [
-        ("staging", "local", real(&config.staging.local)),
+    let staging = config.staging.local.as_deref().map(|local| ("staging", "local", real(local)));
+    let others = [
         ("state", "directory", real(&config.state.directory)),
         ("mapping", "directory", real(&config.mapping.directory)),
     ];
+    let folders: Vec<_> = staging.iter().chain(&others).collect();
     for (at, (section, key, path)) in folders.iter().enumerate() {
         for (other_section, other_key, other) in &folders[..at] {
             if path.starts_with(other) || other.starts_with(path) {
@@ -299,14 +290,14 @@ fn refuse_overlap(document: &Document<'_>, config: &Config) -> Result<(), Config
             }
         }
     }
-    let [staging, _, mapping] = &folders;
+    let [_, mapping] = &others;
     let list = config.mailboxes.list.as_deref().map(real);
-    let holds_list = |folder: &&&(_, _, PathBuf)| list.as_ref().is_some_and(|list| list.starts_with(&folder.2));
-    if let Some((section, key, _)) = [staging, mapping].iter().find(holds_list) {
+    let holds_list = |folder: &&(_, _, PathBuf)| list.as_ref().is_some_and(|list| list.starts_with(&folder.2));
+    if let Some((section, key, _)) = staging.iter().chain([mapping]).find(holds_list) {
         let what = format!("stands inside {section}.{key}; move the list elsewhere");
         return Err(document.section("mailboxes").complain("list", what));
     }
-    if real(&config.file).starts_with(&staging.2) {
+    if staging.is_some_and(|(_, _, staging)| real(&config.file).starts_with(staging)) {
         let what = "holds this configuration file; name a folder that holds nothing else";
         return Err(document.section("staging").complain("local", what));
     }

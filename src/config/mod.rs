@@ -7,6 +7,7 @@ mod edit;
 mod folder;
 mod items;
 mod load;
+mod staging;
 mod telling;
 mod text;
 mod values;
@@ -25,7 +26,9 @@ pub use credential::{Credential, CredentialError, Places, Secrecy};
 pub use document::ConfigError;
 pub use edit::{Change, EditError, KeyNames};
 pub use folder::{Stamp, is_mapping, read_folder, read_list};
+pub use staging::{Azure, Immutability, SignIn, Staging};
 pub use text::{ConfigText, state_directory_of};
+pub use values::service;
 
 use crate::domain::Domain;
 use crate::durable::PathError;
@@ -215,21 +218,6 @@ pub struct Attachments {
     pub wait: Duration,
     /// Files in one archive.
     pub max_entries: u64,
-}
-
-/// `[staging]`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Staging {
-    /// The root of the mailboxes' folders.
-    pub local: PathBuf,
-    /// A file of its own for each mailbox.
-    pub copies: bool,
-    /// The group that imports, if it is not the program's own.
-    pub group: Option<String>,
-    /// Whether the group removes what it took.
-    pub importer_may_delete: bool,
-    /// Below this no run starts.
-    pub min_free: Room,
 }
 
 /// Room on a file system.

@@ -45,6 +45,33 @@ pub(super) fn host(value: Value<'_>) -> Result<String, Problem> {
     Ok(host)
 }
 
+/// The address of a web service without a path's end, or what is wrong with it. Without TLS only this machine itself.
+///
+/// # Errors
+/// Where it is no such address; in words for whoever wrote it.
+pub fn service(text: &str) -> Result<String, &'static str> {
+    let (is_safe, rest) = match text.split_once("://") {
+        Some(("https", rest)) => (true, rest),
+        Some(("http", rest)) => (false, rest),
+        _ => return Err("no address of a service; write it as in \"https://acme.blob.core.windows.net\""),
+    };
+    if rest.contains(|c: char| c.is_whitespace() || c.is_control() || ['?', '#', '@', '\\'].contains(&c)) {
+        return Err("more than the address of a service; write it without user, ? and #");
+    }
+    let authority = rest.split('/').next().unwrap_or_default();
+    let host =
+        authority.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map_or(authority, |(host, _)| host);
+    let host = host.trim_matches(['[', ']']);
+    let is_here = host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    if host.is_empty() {
+        return Err("an address without a host; write it as in \"https://acme.blob.core.windows.net\"");
+    }
+    if !is_safe && !is_here {
+        return Err("an address without TLS, by which everybody on the way could read chat; write https://");
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
 /// What `ssh-keygen -lf` prints: `SHA256:` and the unpadded base64 of 32 bytes.
 pub(super) fn host_key(value: Value<'_>) -> Result<String, Problem> {
     let text = filled(value)?;

@@ -8,11 +8,13 @@ use super::stager::render;
 use super::{IngestError, Tools};
 use crate::books::Books;
 use crate::eml::Eml;
-use crate::ledger::manifest::{Entry, Recorded, digest_of};
+use crate::ledger::manifest::{Entry, Recorded};
 use crate::ledger::{Again, Asked, FileRow, LedgerError};
 use crate::mailbox::Mailbox;
+use crate::stage::azure::Patience;
 use crate::stage::ready::{Listed, ReadyList};
-use crate::stage::{FOLDER, Placement, StageError, in_parallel};
+use crate::stage::view::{Claim, Found, View};
+use crate::stage::{Placement, StageError, in_parallel};
 
 /// What became of one export's placements.
 #[derive(Debug, Default)]
@@ -182,20 +184,22 @@ impl Pass<'_, '_> {
         let tools = self.tools;
         let mut other = None;
         tools.watch.staging.begin(&self.row.name, self.books.items.available);
+        let view = View::of(tools.config, Patience::Work)?;
         tools.scratch.each_again(|again| {
             tools.watch.staging.advance(0);
             let name = again.name();
-            let path = tools.config.staging.local.join(again.mailbox.as_str()).join(FOLDER).join(&name);
-            match path.symlink_metadata() {
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                    self.books.placements.staged += u64::from(could_be_placed);
-                }
-                Err(error) => return Err(IngestError::open(&path, error)),
-                Ok(found) if found.is_file() && digest_of(&path)?.to_string() == again.eml => {
+            let claim =
+                Claim { mailbox: again.mailbox.as_str().to_owned(), name: name.clone(), eml: again.eml.clone() };
+            match view.compare(std::slice::from_ref(&claim))?.pop() {
+                Some(Found::Stands { everywhere: true }) => {
                     self.books.placements.existing += 1;
                     self.add(again, &name)?;
                 }
-                Ok(_) => other = Some(StageError::Other { path: path.display().to_string() }.into()),
+                Some(Found::Other(path)) => other = Some(StageError::Other { path }.into()),
+                Some(Found::Unseen(error)) => return Err(IngestError::Stage(error)),
+                Some(Found::Gone | Found::Stands { everywhere: false }) | None => {
+                    self.books.placements.staged += u64::from(could_be_placed);
+                }
             }
             Ok(())
         })?;

@@ -12,6 +12,8 @@ use crate::waiting::{Search, Step, WaitingError};
 
 /// So many commits that were not noted as taken are no daily business.
 const MANY: u64 = 200;
+/// So many are asked for at once, where nothing stood so far: a container is far away.
+const AT_ONCE: usize = 512;
 /// As progress shows it.
 const SHOWN: &str = "what the importer took";
 
@@ -51,7 +53,7 @@ fn note(tools: &Tools<'_>, target: &dyn Target) -> Result<(), IngestError> {
                 return Ok(());
             }
             tools.watch.staging.advance(0);
-            match search.step(ledger, |mailbox, name| target.stands(mailbox, name)) {
+            match search.step(ledger, AT_ONCE, |spots| target.first_standing(spots)) {
                 Ok(Step::More) => {}
                 Err(error) if !error.is_about_a_manifest() => return Err(error.into()),
                 other => break other,

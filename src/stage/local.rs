@@ -13,7 +13,6 @@ use self::ready::LocalList;
 use super::group::Group;
 use super::ready::ReadyList;
 use super::{FOLDER, Placement, StageError, Target, in_parallel};
-use crate::books::Placements;
 use crate::decrypt::Authenticated;
 use crate::durable::{AtPath, Disk, FileSystem, Folder};
 use crate::mailbox::Mailbox;
@@ -96,24 +95,21 @@ impl<F: FileSystem> Local<F> {
         Ok(())
     }
 
-    /// Gives every file of the batch its final names.
-    fn link_visible(&self, batch: &[Placement<'_>]) -> Result<Placements, StageError> {
-        let mut placements = Placements::default();
+    /// Gives every file of the batch its final names; whether each stood there already.
+    fn link_visible(&self, batch: &[Placement<'_>]) -> Result<Vec<bool>, StageError> {
+        let mut stood = Vec::new();
         for item in batch {
             for (index, mailbox) in item.mailboxes.iter().enumerate() {
                 let last = self.layout.copies || index + 1 == item.mailboxes.len();
                 let source = hidden_name(item.name, if self.layout.copies { index } else { 0 });
-                if self.link_into(mailbox, &source, last, item)? {
-                    placements.staged += 1;
-                } else {
-                    placements.existing += 1;
-                    if last {
-                        self.fs.unlink(&self.hidden, &source).at(self.path.join(HIDDEN).join(&source))?;
-                    }
+                let is_new = self.link_into(mailbox, &source, last, item)?;
+                if !is_new && last {
+                    self.fs.unlink(&self.hidden, &source).at(self.path.join(HIDDEN).join(&source))?;
                 }
+                stood.push(!is_new);
             }
         }
-        Ok(placements)
+        Ok(stood)
     }
 
     /// Whether the name was not there yet.
@@ -234,14 +230,10 @@ impl<F: FileSystem> Target for Local<F> {
     /// Crash safety: between the two steps everything written is synced, so a final name never stands for less than
     /// the whole file. A crash leaves hidden files, which [`Target::clear`] removes, and names that the next run finds
     /// standing and compares.
-    fn stage(&self, batch: &[Placement<'_>], _proof: &Authenticated) -> Result<Placements, StageError> {
+    fn place(&self, batch: &[Placement<'_>], _proof: &Authenticated) -> Result<Vec<bool>, StageError> {
         in_parallel(self.workers, batch, |part| self.write_hidden(part))?;
         self.fs.sync_all(&self.root).at(&self.path)?;
-        let mut placements = Placements::default();
-        for part in in_parallel(self.workers, batch, |part| self.link_visible(part))? {
-            placements += part;
-        }
-        Ok(placements)
+        Ok(in_parallel(self.workers, batch, |part| self.link_visible(part))?.concat())
     }
 
     fn barrier(&self) -> Result<(), StageError> {

@@ -4,20 +4,25 @@
 //! whole and durable; after [`Target::barrier`] the names are durable as well. A target knows neither the ledger nor
 //! where the items come from, except that it asks for the proof that all of the export is authentic.
 
+pub mod azure;
 pub mod group;
 pub mod local;
 pub mod ready;
 pub mod room;
+pub mod several;
+pub mod view;
 
 use std::path::PathBuf;
 use std::{fmt, io};
 
 use crate::books::Placements;
+use crate::config::CredentialError;
 use crate::decrypt::Authenticated;
 use crate::durable::PathError;
 use crate::durable::space::Space;
 use crate::mailbox::Mailbox;
 
+use self::azure::Refusal;
 use self::ready::ReadyList;
 
 /// The folder in each mailbox (contract 7).
@@ -33,6 +38,9 @@ pub struct Placement<'a> {
     /// Distinct, at least one.
     pub mailboxes: &'a [Mailbox],
 }
+
+/// Where an EML may stand: mailbox and file name.
+pub type Spot = (String, String);
 
 /// Why staging failed. Nothing is tried again within a run: what a failed sync leaves behind is unknown.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +66,12 @@ pub enum StageError {
         /// Where.
         path: String,
     },
+    /// The credential that opens the container.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The container did not do what it was asked.
+    #[error("staging.azure")]
+    Container(#[from] Refusal),
     /// No such group.
     #[error("staging.group: this machine has no group {name}; make it (groupadd --system {name}), or correct the key")]
     NoGroup {
@@ -111,10 +125,21 @@ pub trait Target: Send + Sync + fmt::Debug {
     fn clear(&self) -> Result<(), StageError>;
 
     /// Places a batch. The proof is a parameter so that nothing can be staged of an export that did not verify whole.
+    /// Says of each placement, item by item and mailbox by mailbox, whether it stood there already.
     ///
     /// # Errors
     /// Where the target refuses; then the run fails and its export stays in `staging`.
-    fn stage(&self, batch: &[Placement<'_>], proof: &Authenticated) -> Result<Placements, StageError>;
+    fn place(&self, batch: &[Placement<'_>], proof: &Authenticated) -> Result<Vec<bool>, StageError>;
+
+    /// As [`Target::place`], counted.
+    ///
+    /// # Errors
+    /// As [`Target::place`].
+    fn stage(&self, batch: &[Placement<'_>], proof: &Authenticated) -> Result<Placements, StageError> {
+        let stood = self.place(batch, proof)?;
+        let existing = stood.iter().filter(|stood| **stood).count() as u64;
+        Ok(Placements { staged: stood.len() as u64 - existing, existing })
+    }
 
     /// Returns when all that was staged is durable under its final names.
     ///
@@ -139,6 +164,30 @@ pub trait Target: Send + Sync + fmt::Debug {
     /// # Errors
     /// Where the target does not say.
     fn stands(&self, mailbox: &str, name: &str) -> Result<bool, StageError>;
+
+    /// The first of these that still stands.
+    ///
+    /// # Errors
+    /// Where the target does not say.
+    fn first_standing(&self, spots: &[Spot]) -> Result<Option<usize>, StageError> {
+        first_of(spots, |mailbox, name| self.stands(mailbox, name))
+    }
+}
+
+/// The first of these that stands, asked for one after the other.
+///
+/// # Errors
+/// Where it cannot be seen.
+pub fn first_of(
+    spots: &[Spot],
+    stands: impl Fn(&str, &str) -> Result<bool, StageError>,
+) -> Result<Option<usize>, StageError> {
+    for (at, (mailbox, name)) in spots.iter().enumerate() {
+        if stands(mailbox, name)? {
+            return Ok(Some(at));
+        }
+    }
+    Ok(None)
 }
 
 /// Does `work` to each part of a batch on as many threads, and adds up what they say. The first error counts.

@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use icechatd::config::Config;
 use icechatd::digest::Sha256;
 use icechatd::ledger::manifest::{Entry, Recorded};
 use icechatd::ledger::{Ledger, LedgerError};
@@ -310,9 +311,9 @@ fn an_observer_goes_on_where_it_was() {
         firm.ingest(0);
     }
     let ledger = Ledger::read(&firm.path("state")).unwrap().unwrap();
-    let staging = firm.path("staging");
+    let config = Config::load(&firm.path("config.toml")).unwrap();
     let mut observer = Observer::default();
-    let look = |observer: &mut Observer| observer.look(&ledger, &staging, Instant::now()).unwrap();
+    let look = |observer: &mut Observer| observer.look(&ledger, &config, Instant::now()).unwrap();
     let first = look(&mut observer);
     assert!(first.since.is_some() && !first.is_unfinished && first.commits == 2, "{first:?}");
     take_all(&firm);
@@ -328,7 +329,7 @@ fn an_observer_goes_on_where_it_was() {
     }
     assert!(looks > 2 * MESSAGES * MAILBOXES, "{looks}");
     // With time, at once.
-    let whole = Observer::default().look(&ledger, &staging, Instant::now() + Duration::from_mins(1)).unwrap();
+    let whole = Observer::default().look(&ledger, &config, Instant::now() + Duration::from_mins(1)).unwrap();
     assert!(whole.since.is_none() && !whole.is_unfinished, "{whole:?}");
 }
 

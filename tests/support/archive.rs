@@ -64,7 +64,7 @@ impl Archive {
 
     /// Its staging folder.
     pub fn staging(&self) -> PathBuf {
-        self.config.staging.local.clone()
+        self.config.staging.local.clone().unwrap()
     }
 
     /// Drops the one mapping file.

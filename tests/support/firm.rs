@@ -76,6 +76,8 @@ pub struct Settings {
     pub keys: String,
     /// Lines in `[mapping]`.
     pub mapping: String,
+    /// The line of `[staging]` that names its folder, if it has one.
+    pub folder: String,
     /// Lines in `[staging]`.
     pub staging: String,
     /// The whole of `[mailboxes]`.
@@ -89,6 +91,7 @@ impl Default for Settings {
             site: "settle = \"0s\"\n".to_owned(),
             keys: String::new(),
             mapping: String::new(),
+            folder: "local = \"staging\"\n".to_owned(),
             staging: String::new(),
             mailboxes: "domains = [\"contoso.com\"]\n".to_owned(),
         }
@@ -126,7 +129,7 @@ impl Firm {
 
     /// Writes the configuration.
     pub fn configure(&self, settings: &Settings) {
-        let Settings { more, site, keys, mapping, staging, mailboxes } = settings;
+        let Settings { more, site, keys, mapping, folder, staging, mailboxes } = settings;
         let (port, user, host_key) = (self.sshd.port(), self.sshd.user(), self.sshd.host_key_fingerprint());
         let directory = self.sshd.root();
         let directory = directory.to_str().unwrap();
@@ -134,7 +137,7 @@ impl Firm {
             "[site]\nhost = \"127.0.0.1\"\nport = {port}\nfirm_code = \"{user}\"\nhost_keys = [\"{host_key}\"]\n\
              directory = \"{directory}\"\n{site}\
              [keys]\n{keys}[mapping]\ndirectory = \"mapping\"\n{mapping}[mailboxes]\n{mailboxes}\
-             [staging]\nlocal = \"staging\"\n{staging}[state]\ndirectory = \"state\"\n{more}"
+             [staging]\n{folder}{staging}[state]\ndirectory = \"state\"\n{more}"
         );
         fs::write(self.path("config.toml"), text).unwrap();
     }

@@ -5,6 +5,7 @@
 #![expect(clippy::missing_panics_doc, reason = "in a test, a panic is a result")]
 
 pub mod archive;
+pub mod azurite;
 pub mod daemon;
 pub mod firm;
 pub mod gpg;
@@ -14,6 +15,7 @@ pub mod proxy;
 pub mod scripted;
 pub mod sinks;
 pub mod sshd;
+pub mod web;
 
 /// Has what the tests of this binary make from now on lie in memory, for those that kill a program: a kill loses nothing that
 /// was written, synced or not, so a disk would make them slower and no truer.

@@ -52,6 +52,8 @@ pub fn keep_secrets_of(folder: &Path) {
             one => one.as_str().map(str::to_owned).into_iter().collect::<Vec<_>>(),
         }));
     }
+    let sas = config.get("staging").and_then(|staging| staging.get("azure")?.get("sas")?.as_str());
+    names.extend(sas.map(str::to_owned));
     for name in names {
         keep_secrets_in(&fs::read_to_string(folder.join(name)).unwrap_or_default());
     }
@@ -65,7 +67,8 @@ fn keep_secrets_in(credential: &str) {
     let secret = credential.lines().skip(public).map(str::trim);
     for line in secret.filter(|line| !line.starts_with('-') && !line.contains(": ")) {
         keep_secret(line);
-        if let Some((_, address)) = line.split_once("://") {
+        // Of a connection string the address is no secret, and what is stands in it as a whole.
+        if let Some((_, address)) = line.split_once("://").filter(|_| !line.contains(';')) {
             address.split(['/', '?', '&', '=']).skip(1).for_each(keep_secret);
         }
     }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use icechatd::config::{
-    Config, ConfigError, Credential, CredentialError, Grouping, KeysConfig, MailSecurity, Places, ProfileSource,
-    Secrecy,
+    Config, ConfigError, Credential, CredentialError, Grouping, Immutability, KeysConfig, MailSecurity, Places,
+    ProfileSource, Secrecy, SignIn,
 };
 use icechatd::domain::Domain;
 use jiff::civil::{Weekday, date, time};
@@ -120,7 +120,8 @@ fn the_least_configuration_has_the_contracts_defaults() {
     assert_eq!((config.attachments.wait, config.attachments.max_entries), (Duration::from_hours(4), 100_000));
     assert!(config.staging.group.is_none() && !config.staging.importer_may_delete);
     assert_eq!((config.staging.min_free.bytes, config.staging.min_free.inodes), (100 << 20, 1000));
-    assert_eq!(config.staging.local, Path::new("/var/lib/icechatd/staging"));
+    assert_eq!(config.staging.local.as_deref(), Some(Path::new("/var/lib/icechatd/staging")));
+    assert!(config.staging.azure.is_none());
     assert_eq!(config.state.directory, Path::new("/var/lib/icechatd/state"));
     assert_eq!(config.state.originals_days, 0);
     assert_eq!((config.schedule.at, config.schedule.deadline), (time(6, 30, 0, 0), time(12, 0, 0, 0)));
@@ -149,9 +150,15 @@ fn every_key_stands_in_the_example_and_is_read() {
         optional.unwrap_or(line)
     });
     let everything: Vec<_> = everything.collect();
+    // Of several ways to say a thing, a file may have one.
+    let in_place_of_others = ["endpoint = ", "identity = ", "client_id = "];
+    let once: Vec<_> = everything
+        .iter()
+        .map(|line| if in_place_of_others.iter().any(|key| line.starts_with(key)) { "" } else { line })
+        .collect();
     let folder = Folder::new();
     folder.write("holidays.txt", "# the exchange is closed\n2026-12-25 # Christmas\n\n2027-01-01\n");
-    let config = folder.load(everything.join("\n")).unwrap();
+    let config = folder.load(once.join("\n")).unwrap();
     assert_eq!(config.site.password.as_ref().unwrap().name(), "sftp-password");
     assert_eq!(config.site.source_address.unwrap().to_string(), "10.0.0.4");
     assert_eq!(config.site.egress_ip.len(), 1);
@@ -174,11 +181,16 @@ fn every_key_stands_in_the_example_and_is_read() {
     assert_eq!((mail.from.as_str(), mail.to[0].as_str()), ("icechatd@contoso.com", "compliance@contoso.com"));
     assert!(!mail.reconciliation);
     assert_eq!(config.metrics.unwrap().to_string(), "127.0.0.1:9464");
+    let azure = config.staging.azure.unwrap();
+    assert_eq!(azure.endpoint.as_deref(), Some("https://contosochat.blob.core.windows.net"));
+    assert_eq!((azure.container.as_str(), azure.prefix.as_str(), azure.uploads), ("icechat", "acme", 16));
+    assert_eq!(azure.immutability, Some(Immutability { days: 2555, is_locked: false }));
+    assert!(matches!(azure.sign_in, SignIn::Sas(credential) if credential.name() == "azure-sas"));
 
     // The program's own words say which keys it takes; the example has each of them, and each is really read.
     let sections = load("[nonsense]\n").unwrap_err().to_string();
     let sections: Vec<_> = sections.rsplit_once("are [").unwrap().1.trim_end_matches(']').split("], [").collect();
-    assert_eq!(sections.len(), 14);
+    assert_eq!(sections.len(), 15);
     let mut keys = 0;
     for section in sections {
         let known = load(&format!("[{section}]\nnonsense = 1\n")).unwrap_err().to_string();
@@ -188,7 +200,7 @@ fn every_key_stands_in_the_example_and_is_read() {
             let below = everything[header + 1..].iter().take_while(|line| !line.starts_with('['));
             let at = below.into_iter().position(|line| line.split('=').next().unwrap().trim() == key);
             let at = header + 1 + at.unwrap_or_else(|| panic!("{section}.{key} is not in the example"));
-            let mut wrong = everything.clone();
+            let mut wrong = once.clone();
             let line = format!("{key} = {{ wrong = 1 }}");
             wrong[at] = &line;
             let said = folder.load(wrong.join("\n")).expect_err(&line).to_string();
@@ -196,7 +208,66 @@ fn every_key_stands_in_the_example_and_is_read() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 65, "every key was tried");
+    assert_eq!(keys, 74, "every key was tried");
+}
+
+#[test]
+fn a_container_is_a_staging_too() {
+    let least = LEAST.replace("local = \"/var/lib/icechatd/staging\"\n", "");
+    let container = |lines: &str| load(&format!("{least}[staging.azure]\ncontainer = \"icechat\"\n{lines}"));
+    let azure = |lines: &str| container(lines).unwrap().staging.azure.unwrap();
+    assert_eq!(azure("account = \"acme\"\nidentity = \"managed\"").sign_in, SignIn::Managed(None));
+    let found =
+        azure("endpoint = \"http://127.0.0.1:10000/devstoreaccount1/\"\nidentity = \"managed\"\nclient_id = \"x\"");
+    assert_eq!(found.sign_in, SignIn::Managed(Some("x".to_owned())));
+    assert_eq!(found.endpoint.as_deref(), Some("http://127.0.0.1:10000/devstoreaccount1"));
+    assert_eq!(azure("account = \"acme\"\nidentity = \"app\"").sign_in, SignIn::App);
+    // A connection string may have the address.
+    let found = azure("sas = \"s\"\nprefix = \"/a/b/\"");
+    assert_eq!((found.endpoint, found.prefix.as_str(), found.uploads, found.immutability), (None, "a/b", 16, None));
+    assert!(container("sas = \"s\"").unwrap().staging.local.is_none());
+
+    for (lines, key, what) in [
+        ("", "sas", "no way to sign in"),
+        ("identity = \"managed\"", "account", "missing; add the storage account's name"),
+        ("identity = \"root\"", "identity", "neither"),
+        ("account = \"acme\"\nendpoint = \"https://a.b\"\nsas = \"s\"", "endpoint", "remove one of them"),
+        ("account = \"acme\"\nidentity = \"app\"\nsas = \"s\"", "identity", "one way to sign in is enough"),
+        ("account = \"acme\"\nclient_id = \"x\"\nsas = \"s\"", "client_id", "remove the line"),
+        ("account = \"acme\"\nclient_id = \"x\"\nidentity = \"app\"", "client_id", "remove the line"),
+        ("account = \"Acme.blob\"\nsas = \"s\"", "account", "write the address in endpoint"),
+        ("endpoint = \"http://acme.example\"\nsas = \"s\"", "endpoint", "write https://"),
+        ("endpoint = \"https://acme.example?sig=x\"\nsas = \"s\"", "endpoint", "without user, ? and #"),
+        ("endpoint = \"acme.example\"\nsas = \"s\"", "endpoint", "write it as in"),
+        ("sas = \"s\"\nprefix = \".ready\"", "prefix", "write it as in"),
+        ("sas = \"s\"\nprefix = \"a/../b\"", "prefix", "write it as in"),
+        ("sas = \"s\"\nuploads = 0", "uploads", "from 1 to 256"),
+        ("sas = \"s\"\nimmutability = { days = 1 }", "immutability", "days or mode is missing"),
+        ("sas = \"s\"\nimmutability = { days = 1, mode = \"soft\" }", "immutability", "neither locked nor unlocked"),
+        ("sas = \"s\"\nimmutability = { days = 0, mode = \"locked\" }", "immutability", "from 1 to"),
+    ] {
+        let said = container(lines).unwrap_err().to_string();
+        assert!(said.contains(&format!(": staging.azure.{key}: ")) && said.contains(what), "{said}");
+    }
+    for name in ["ab", "Chat", "-chat", "chat-", "ch--at", "ch_at"] {
+        let said =
+            load(&format!("{least}[staging.azure]\nsas = \"s\"\ncontainer = \"{name}\"\n")).unwrap_err().to_string();
+        assert!(said.contains("staging.azure.container: no container's name"), "{said}");
+    }
+    // What is said of a folder needs one.
+    for line in ["copies = true", "group = \"g\"", "importer_may_delete = true", "min_free = \"1GiB\""] {
+        let text = least.replace("[staging]\n", &format!("[staging]\n{line}\n"));
+        let said =
+            load(&format!("{text}[staging.azure]\ncontainer = \"icechat\"\nsas = \"s\"\n")).unwrap_err().to_string();
+        assert!(said.contains("concerns staging.local alone"), "{said}");
+    }
+    let said = load(&least).unwrap_err().to_string();
+    assert!(said.contains("staging.local: missing") && said.contains("[staging.azure]"), "{said}");
+    for (text, line) in [("[staging.azure]\ncontaner = 1\n", 2), ("[staging]\nazure.contaner = 1\n", 2)] {
+        let said = load(text).unwrap_err().to_string();
+        assert!(said.contains(&format!("config.toml:{line}: staging.azure.contaner: unknown key; ")), "{said}");
+    }
+    assert!(load("[staging]\nazure = 1\n").unwrap_err().to_string().contains("staging.azure: this is a section"));
 }
 
 #[test]
@@ -477,7 +548,7 @@ fn relative_paths_are_relative_to_the_file() {
     fs::create_dir(folder.path("etc")).unwrap();
     let text = LEAST.replace("/var/lib/icechatd/", "../var/") + "[export]\nprofile = \"profiles/ours.toml\"\n";
     let config = Config::load(&folder.write("etc/config.toml", text)).unwrap();
-    assert_eq!(config.staging.local, folder.path("etc/../var/staging"));
+    assert_eq!(config.staging.local, Some(folder.path("etc/../var/staging")));
     assert_eq!(config.mapping.directory, folder.path("etc/mapping"));
     assert_eq!(config.export.profile, ProfileSource::File(folder.path("etc/profiles/ours.toml")));
     for (profile, is_file) in [("ours.toml", true), ("./ours", true), ("ours", false), ("/etc/p", true)] {
