@@ -5,7 +5,7 @@
 //! run that puts it there; so whoever asks again goes on where he was.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -15,6 +15,9 @@ use crate::ledger::{Ledger, LedgerError, RunSign, Untaken};
 use crate::stage::azure::Patience;
 use crate::stage::view::View;
 use crate::stage::{FOLDER, Spot, StageError, first_of};
+
+/// How long an observer leaves a container alone that did not answer.
+const REST: Duration = Duration::from_mins(1);
 
 /// Why it cannot be said whether something stands.
 #[derive(Debug, thiserror::Error)]
@@ -146,6 +149,8 @@ pub struct Observer {
     /// The last commit of those seen taken.
     after: i64,
     search: Option<Search>,
+    /// A container that did not answer is left alone so long: whoever waits for it keeps others.
+    rests_until: Option<Instant>,
 }
 
 impl Observer {
@@ -161,7 +166,7 @@ impl Observer {
         }
         let view = match self.view.take() {
             Some(view) => Ok(view),
-            None => View::of(config, Patience::Look),
+            None => View::of(config, Patience::Glance),
         };
         let found = self.search_on(ledger, view.as_ref(), until);
         self.view = view.ok();
@@ -183,7 +188,8 @@ impl Observer {
                 },
             };
             let since = Some(search.commit().committed);
-            let Ok(view) = view else {
+            let is_resting = self.rests_until.is_some_and(|until| Instant::now() < until);
+            let Some(view) = view.ok().filter(|_| !is_resting) else {
                 self.search = Some(search);
                 return self.say(ledger, since, false);
             };
@@ -191,7 +197,13 @@ impl Observer {
                 Ok(Step::Gone) => self.after = search.commit().manifest.seq,
                 Err(error) if error.is_about_a_manifest() => self.after = search.commit().manifest.seq,
                 Err(WaitingError::Ledger(error)) => return Err(error),
-                Ok(Step::Stands(_)) | Err(WaitingError::Stage(_)) => {
+                Err(WaitingError::Stage(error)) => {
+                    let is_far = matches!(error, StageError::Container(_));
+                    self.rests_until = is_far.then(|| Instant::now() + REST);
+                    self.search = Some(search);
+                    return self.say(ledger, since, false);
+                }
+                Ok(Step::Stands(_)) => {
                     self.search = Some(search);
                     return self.say(ledger, since, false);
                 }

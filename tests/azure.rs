@@ -8,7 +8,6 @@ use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::process::Stdio;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use icechatd::alert;
 use icechatd::config::Config;
 use icechatd::digest::Sha256;
 use icechatd::ledger::Ledger;
+use icechatd::waiting::Observer;
 use jiff::Timestamp;
 use serde_json::Value;
 use support::azurite::{ALL, Azurite, Blob, sas};
@@ -143,6 +143,14 @@ fn the_samples_stand_in_the_container_as_they_do_in_a_folder() {
 
     // What the importer takes is seen: lists that name nothing any more go.
     let since = || firm.run(&["status", "--json"]).json()["importer"]["oldest_eml"].clone();
+    // The daemon asks for the same on a thread that belongs to another runtime.
+    let config = Config::load(&firm.path("config.toml")).unwrap();
+    let ledger = Ledger::read(&config.state.directory).unwrap().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let seen = runtime.block_on(async {
+        Observer::default().look(&ledger, &config, Instant::now() + Duration::from_secs(5)).unwrap()
+    });
+    assert!(seen.since.is_some() && !seen.is_unfinished);
     assert!(since().is_string(), "{:#}", firm.run(&["status", "--json"]).json());
     for name in after.keys() {
         azure.remove(name);
@@ -424,8 +432,12 @@ fn what_is_wrong_with_a_container_is_said_with_what_to_do() {
     change(&azure.endpoint(), "https://no-such-account.invalid");
     let (level, text) = checked(&firm, "azure", &[]);
     assert!(level == "failure" && text.contains("no connection") && text.contains("staging.azure.account"), "{text}");
-    // Whoever only looks is not kept.
-    firm.run(&["status"]).expect(0);
+    // Whoever only looks is not kept, and takes for standing what he cannot see.
+    let status = firm.run(&["status", "--json"]).expect(0).json();
+    assert!(status["importer"]["oldest_eml"].is_string(), "{status:#}");
+    fs::remove_file(firm.path("azure-sas")).unwrap();
+    let status = firm.run(&["status", "--json"]).expect(0).json();
+    assert!(status["importer"]["oldest_eml"].is_string(), "{status:#}");
 }
 
 #[test]
@@ -591,37 +603,32 @@ fn a_managed_identity_shows_its_token() {
     assert!(said.contains("az vm identity assign") && said.contains("staging.azure.client_id"), "{said}");
 }
 
-/// `ICECHATD_PLACEMENTS` says how many; by default few. Prints what a person may compare. What stands is taken away at once,
-/// which no importer may do, for each upload costs Azurite the more the more blobs it holds.
+/// `ICECHATD_PLACEMENTS` says how many; by default few. Prints what a person may compare.
 #[test]
 fn memory_does_not_grow_with_what_is_placed() {
     let wanted = std::env::var("ICECHATD_PLACEMENTS").ok().and_then(|count| count.parse().ok()).unwrap_or(600);
     let mut peaks = Vec::new();
     for (count, uploads) in [(wanted / 10, 16), (wanted, 16), (wanted / 10, 1)] {
         let azure = Azurite::new();
-        let firm = firm_with(&settings(&azure, &format!("uploads = {uploads}\n"), false));
+        let web = azure.spread();
+        let more = format!("sas = \"azure-sas\"\nuploads = {uploads}\n");
+        let more = section(&Azurite::endpoint_at(web.address), &azure.container, &more);
+        let firm = firm_with(&Settings { more, folder: String::new(), ..Settings::default() });
         firm.deliver_export("a.pgp", &messages(count / 2));
         let begun = Instant::now();
         let mut child = firm.command(&["ingest"]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let status = format!("/proc/{}/status", child.id());
-        let has_ended = AtomicBool::new(false);
-        let (peak, took, taken) = std::thread::scope(|scope| {
-            let importer = scope.spawn(|| azure.take(|| has_ended.load(Ordering::Relaxed)));
-            let mut peak = 0;
-            while child.try_wait().unwrap().is_none() {
-                let text = fs::read_to_string(&status).unwrap_or_default();
-                let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-                let now = line.and_then(|line| line.trim_end_matches("kB").trim().parse::<u64>().ok());
-                peak = peak.max(now.unwrap_or_default());
-                sleep(Duration::from_millis(20));
-            }
-            let took = begun.elapsed();
-            has_ended.store(true, Ordering::Relaxed);
-            (peak, took, importer.join().unwrap())
-        });
+        let mut peak = 0;
+        while child.try_wait().unwrap().is_none() {
+            let text = fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let now = line.and_then(|line| line.trim_end_matches("kB").trim().parse::<u64>().ok());
+            peak = peak.max(now.unwrap_or_default());
+            sleep(Duration::from_millis(20));
+        }
+        let took = begun.elapsed();
         assert!(child.wait().unwrap().success());
-        let left = azure.names().iter().filter(|name| name.contains("/ICE Chat/")).count();
-        assert_eq!(taken + left, count / 2 * 2);
+        assert_eq!(azure.count_spread(), count / 2 * 2);
         let rate = f64::from(u32::try_from(count).unwrap()) / took.as_secs_f64();
         println!(
             "{count} placements, {uploads} uploads at once: {took:.1?}, {rate:.0} a second, peak {} MiB",

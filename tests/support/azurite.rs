@@ -14,7 +14,7 @@ use jiff::{Timestamp, ToSpan};
 
 use super::http::free_address;
 use super::planted;
-use super::web::{Reply, Request};
+use super::web::{Reply, Request, Web};
 
 /// The account that every emulator has, and its key; both are published.
 const ACCOUNT: &str = "devstoreaccount1";
@@ -39,6 +39,11 @@ pub struct Blob {
     pub fields: BTreeMap<String, String>,
 }
 
+/// Accounts beside it, all with the same key.
+const ACCOUNTS: usize = 64;
+/// The fields of a signature, as they begin.
+const SIGNED: [&str; 7] = ["sv=", "ss=", "srt=", "sp=", "se=", "spr=", "sig="];
+
 /// Starts the server once. A shell waits beside it for the end of this program, and then ends it.
 fn server() -> SocketAddr {
     static SERVER: OnceLock<SocketAddr> = OnceLock::new();
@@ -46,9 +51,11 @@ fn server() -> SocketAddr {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/azurite/node_modules/.bin/azurite-blob");
         assert!(program.exists(), "Azurite is not there; run .ci/setup");
         let address = free_address();
+        let accounts: Vec<_> = (0..ACCOUNTS).map(|account| format!("a{account}:{KEY}")).collect();
         let script = format!(
-            "'{}' --inMemoryPersistence --skipApiVersionCheck --disableTelemetry --silent --blobHost 127.0.0.1 \
+            "AZURITE_ACCOUNTS='{ACCOUNT}:{KEY};{}' '{}' --inMemoryPersistence --skipApiVersionCheck --disableTelemetry --silent --blobHost 127.0.0.1 \
              --blobPort {} >/dev/null 2>&1 & server=$!; cat; kill -9 $server",
+            accounts.join(";"),
             program.display(),
             address.port()
         );
@@ -67,9 +74,13 @@ fn server() -> SocketAddr {
 
 /// A shared access signature for everything in the account, with these permissions, that ends so many hours from now.
 pub fn sas(permissions: &str, hours: i64) -> String {
+    sas_of(ACCOUNT, permissions, hours)
+}
+
+fn sas_of(account: &str, permissions: &str, hours: i64) -> String {
     let end = (Timestamp::now() + hours.hours()).strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     let (version, services, types, protocol) = ("2020-12-06", "b", "sco", "https,http");
-    let fields = [ACCOUNT, permissions, services, types, "", &end, "", protocol, version, "", ""].join("\n");
+    let fields = [account, permissions, services, types, "", &end, "", protocol, version, "", ""].join("\n");
     let key = hmac::Key::new(hmac::HMAC_SHA256, &BASE64.decode(KEY.as_bytes()).unwrap());
     let signature = BASE64.encode(hmac::sign(&key, fields.as_bytes()).as_ref());
     let encoded = |text: &str| text.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D").replace(':', "%3A");
@@ -107,7 +118,10 @@ impl Azurite {
 
     fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)], body: &[u8]) -> Reply {
         let mark = if target.contains('?') { '&' } else { '?' };
-        let target = format!("/{ACCOUNT}/{}{target}{mark}{}", self.container, sas(ALL, 1));
+        self.send(method, format!("/{ACCOUNT}/{}{target}{mark}{}", self.container, sas(ALL, 1)), fields, body)
+    }
+
+    fn send(&self, method: &str, target: String, fields: &[(&str, &str)], body: &[u8]) -> Reply {
         let mut fields: BTreeMap<String, String> =
             fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         fields.insert("host".to_owned(), self.address.to_string());
@@ -130,9 +144,15 @@ impl Azurite {
 
     /// Every name in the container, in order.
     pub fn names(&self) -> Vec<String> {
+        self.names_in(ACCOUNT)
+    }
+
+    fn names_in(&self, account: &str) -> Vec<String> {
         let (mut names, mut marker) = (Vec::new(), String::new());
+        let (container, sas) = (&self.container, sas_of(account, ALL, 1));
         loop {
-            let reply = self.ask("GET", &format!("?restype=container&comp=list&marker={marker}"), &[], b"");
+            let list = format!("/{account}/{container}?restype=container&comp=list&marker={marker}&{sas}");
+            let reply = self.send("GET", list, &[], b"");
             assert_eq!(reply.code, 200);
             let text = String::from_utf8(reply.body).unwrap();
             let between = |tag: &str| {
@@ -142,7 +162,7 @@ impl Azurite {
             };
             names.extend(between("Name"));
             match between("NextMarker").pop().filter(|next| !next.is_empty()) {
-                Some(next) => marker = next,
+                Some(next) => marker = next.replace('%', "%25").replace(' ', "%20").replace('&', "%26"),
                 None => return names,
             }
         }
@@ -155,20 +175,34 @@ impl Azurite {
         Blob { bytes: reply.body, fields: reply.fields.into_iter().collect() }
     }
 
-    /// Removes what stands there, as an importer does, so long as this is wanted. An emulator that holds much is slow.
-    pub fn take(&self, until: impl Fn() -> bool) -> usize {
-        let mut taken = 0;
-        while !until() {
-            let names: Vec<_> = self.names().into_iter().filter(|name| name.contains("/ICE Chat/")).collect();
-            if names.is_empty() {
-                sleep(Duration::from_millis(20));
-            }
-            taken += names.len();
-            for name in names {
-                self.remove(&name);
-            }
+    /// The same container in many accounts, and a server before them that looks like one. Azurite takes the longer for each
+    /// request the more blobs an account has; so many are spread, each by its name.
+    pub fn spread(&self) -> Web {
+        let (upstream, container) = (self.address, self.container.clone());
+        for account in 0..ACCOUNTS {
+            let target =
+                format!("/a{account}/{container}?restype=container&{}", sas_of(&format!("a{account}"), ALL, 1));
+            assert_eq!(self.send("PUT", target, &[], b"").code, 201);
         }
-        taken
+        let signatures: Vec<_> = (0..ACCOUNTS).map(|account| sas_of(&format!("a{account}"), ALL, 24)).collect();
+        Web::forgetful(move |request| {
+            let account =
+                request.path().bytes().fold(7_usize, |sum, byte| sum.wrapping_mul(31) + usize::from(byte)) % ACCOUNTS;
+            let mut request = request.clone();
+            let path = request.path().replacen(ACCOUNT, &format!("a{account}"), 1);
+            let query = request.target.split_once('?').map_or("", |(_, query)| query);
+            let ours = |field: &&str| SIGNED.iter().all(|name| !field.starts_with(name));
+            let query: Vec<_> = query.split('&').filter(ours).chain([signatures[account].as_str()]).collect();
+            request.target = format!("{path}?{}", query.join("&"));
+            Some(Reply::from(upstream, &request))
+        })
+    }
+
+    /// How many EMLs stand in all of them.
+    pub fn count_spread(&self) -> usize {
+        let count =
+            |account| self.names_in(&format!("a{account}")).iter().filter(|name| name.contains("/ICE Chat/")).count();
+        (0..ACCOUNTS).map(count).sum()
     }
 
     /// Every EML in the container, by its whole name.

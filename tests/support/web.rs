@@ -134,6 +134,15 @@ pub struct Web {
 impl Web {
     /// Answers as told; where that is nothing, the connection is closed without a word.
     pub fn start(answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::serve(answer, true)
+    }
+
+    /// The same, and keeps nothing of what it was asked.
+    pub fn forgetful(answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static) -> Self {
+        Self::serve(answer, false)
+    }
+
+    fn serve(answer: impl Fn(&Request) -> Option<Reply> + Send + Sync + 'static, keeps: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -141,7 +150,7 @@ impl Web {
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (log, answer) = (log.clone(), answer.clone());
-                thread::spawn(move || converse(&stream.unwrap(), &log, answer.as_ref()));
+                thread::spawn(move || converse(&stream.unwrap(), keeps.then_some(&log), answer.as_ref()));
             }
         });
         Self { address, asked }
@@ -153,10 +162,12 @@ impl Web {
     }
 }
 
-fn converse(stream: &TcpStream, log: &Mutex<Vec<Request>>, answer: &dyn Fn(&Request) -> Option<Reply>) {
+fn converse(stream: &TcpStream, log: Option<&Arc<Mutex<Vec<Request>>>>, answer: &dyn Fn(&Request) -> Option<Reply>) {
     let mut reader = BufReader::new(stream);
     while let Some(request) = Request::read(&mut reader) {
-        log.lock().unwrap().push(request.clone());
+        if let Some(log) = log {
+            log.lock().unwrap().push(request.clone());
+        }
         let Some(reply) = answer(&request) else { return };
         let mut head = format!("HTTP/1.1 {} Reply\r\n", reply.code);
         let has_length = reply.fields.iter().any(|(name, _)| name == "content-length");

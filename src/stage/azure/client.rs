@@ -31,28 +31,29 @@ pub enum Patience {
     Work,
     /// Who only looks, and has somebody waiting.
     Look,
+    /// Who looks in passing, and keeps others while he does.
+    Glance,
 }
 
 impl Patience {
-    fn connect(self) -> Duration {
-        Duration::from_secs(if self == Self::Work { 20 } else { 5 })
-    }
-
-    /// For one try that carries nothing.
-    fn each(self) -> Duration {
-        Duration::from_secs(if self == Self::Work { 60 } else { 10 })
+    /// Seconds to a connection, to the answer of a try that carries nothing, and to that of the last try.
+    fn seconds(self) -> (u64, u64, u64) {
+        match self {
+            Self::Work => (20, 60, 300),
+            Self::Look => (5, 10, 15),
+            Self::Glance => (2, 3, 3),
+        }
     }
 
     /// For all tries of one request that carries so much.
     fn all(self, bytes: usize) -> Duration {
-        let base = Duration::from_secs(if self == Self::Work { 300 } else { 15 });
-        base + 3 * to_carry(bytes as u64)
+        Duration::from_secs(self.seconds().2) + 3 * to_carry(bytes as u64)
     }
 
     /// The SDK waits between two tries at least as long as a Retry-After asks for.
     fn retries(self) -> RetryOptions {
         match self {
-            Self::Look => RetryOptions::none(),
+            Self::Look | Self::Glance => RetryOptions::none(),
             Self::Work => RetryOptions::exponential(ExponentialRetryOptions {
                 initial_delay: SdkDuration::milliseconds(250),
                 max_retries: 8,
@@ -92,10 +93,12 @@ impl Client {
         if let Some(token) = &token {
             per_try_policies.push(Arc::new(Bearer(Arc::clone(token))));
         }
+        let (connect, each, _) = patience.seconds();
+        let transport = transport::far(Duration::from_secs(connect), Duration::from_secs(each))?;
         let client_options = ClientOptions {
             per_try_policies,
             retry: patience.retries(),
-            transport: Some(Transport::new(Arc::new(transport::far(patience.connect(), patience.each())?))),
+            transport: Some(Transport::new(Arc::new(transport))),
             ..ClientOptions::default()
         };
         let options = BlobContainerClientOptions { client_options, ..BlobContainerClientOptions::default() };

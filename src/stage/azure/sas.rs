@@ -41,7 +41,7 @@ impl Sas {
         let parts: Vec<_> = text.split(';').filter_map(|part| part.trim().split_once('=')).collect();
         let part = |name: &str| parts.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| *value);
         let Some(token) = part("SharedAccessSignature") else {
-            if text.contains(';') {
+            if text.contains(';') || part("BlobEndpoint").is_some() {
                 return Err(format!("a connection string without a shared access signature; {MAKE}"));
             }
             return Self::of_token(text, None);
@@ -132,7 +132,7 @@ mod tests {
             (format!("DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={key}"), "a shared account key"),
             (key, "a shared account key"),
             ("UseDevelopmentStorage=true".to_owned(), "a shared account key"),
-            ("BlobEndpoint=https://acme.blob.core.windows.net".to_owned(), "no shared access signature"),
+            ("BlobEndpoint=https://acme.blob.core.windows.net".to_owned(), "without a shared access signature"),
             ("BlobEndpoint=https://a.b;QueueEndpoint=https://c.d".to_owned(), "without a shared access signature"),
             (format!("BlobEndpoint=http://acme.example/;SharedAccessSignature={TOKEN}"), "an address without TLS"),
             (format!("https://acme.blob.core.windows.net/icechat?{TOKEN}"), "put only what follows the question mark"),
