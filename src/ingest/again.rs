@@ -151,8 +151,11 @@ impl Pass<'_, '_> {
         let batch: Vec<_> = same()
             .map(|(wanted, eml)| Placement { name: &eml.name, bytes: &eml.bytes, mailboxes: &wanted.mailboxes })
             .collect();
-        if let (Some(target), false) = (self.tools.target, batch.is_empty()) {
-            self.books.placements += target.stage(&batch, &surveyed.proof)?;
+        if let Some(target) = self.tools.target {
+            for part in batch.chunks(target.most()) {
+                self.books.placements += target.stage(part, &surveyed.proof)?;
+                self.tools.watch.staging.advance(0);
+            }
         }
         for (wanted, eml) in same() {
             for again in &wanted.placements {

@@ -156,15 +156,14 @@ impl Stager<'_> {
     }
 
     pub(super) fn stage_batch(&mut self, batch: &[Placement<'_>]) -> Result<(), IngestError> {
-        match self.tools.target {
-            Some(target) if !batch.is_empty() => {
-                self.books.placements += target.stage(batch, &self.surveyed.proof)?;
-            }
-            Some(_) => {}
-            None => {
-                let copies: usize = batch.iter().map(|placement| placement.mailboxes.len()).sum();
-                self.books.placements.staged += copies as u64;
-            }
+        let Some(target) = self.tools.target else {
+            let copies: usize = batch.iter().map(|placement| placement.mailboxes.len()).sum();
+            self.books.placements.staged += copies as u64;
+            return Ok(());
+        };
+        for part in batch.chunks(target.most()) {
+            self.books.placements += target.stage(part, &self.surveyed.proof)?;
+            self.tools.watch.staging.advance(0);
         }
         Ok(())
     }

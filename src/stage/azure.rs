@@ -30,6 +30,9 @@ use crate::config::{Azure, Config, Credential, Immutability, SignIn};
 use crate::decrypt::Authenticated;
 use crate::digest::Sha256;
 
+/// Items in one go: with ten mailboxes each, some minutes where the service is so busy that it takes ten uploads a second.
+const AT_ONCE: usize = 256;
+
 /// A container at Azure, or the part of one whose names begin with a prefix.
 #[derive(Debug)]
 pub struct Container {
@@ -254,6 +257,10 @@ impl Target for Container {
             Put::Other => Err(StageError::Other { path: self.client.shown(&name) }),
         });
         stood.collect()
+    }
+
+    fn most(&self) -> usize {
+        AT_ONCE
     }
 
     /// Every upload was acknowledged when it returned.

@@ -131,6 +131,11 @@ pub trait Target: Send + Sync + fmt::Debug {
     /// Where the target refuses; then the run fails and its export stays in `staging`.
     fn place(&self, batch: &[Placement<'_>], proof: &Authenticated) -> Result<Vec<bool>, StageError>;
 
+    /// So many items are placed at once, before whoever watches is told that it goes on: a container is far away.
+    fn most(&self) -> usize {
+        usize::MAX
+    }
+
     /// As [`Target::place`], counted.
     ///
     /// # Errors

@@ -36,6 +36,10 @@ impl Target for Several {
         Ok(stood)
     }
 
+    fn most(&self) -> usize {
+        self.0.iter().map(|target| target.most()).min().unwrap_or(usize::MAX)
+    }
+
     fn barrier(&self) -> Result<(), StageError> {
         self.each(|target| target.barrier())
     }

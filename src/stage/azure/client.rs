@@ -122,13 +122,12 @@ impl Client {
         bytes: usize,
         work: impl Future<Output = azure_core::Result<T>> + Send + 'static,
     ) -> Result<T, StageError> {
+        let Some(runtime) = &self.runtime else { return Err(self.broken(name, doing)) };
         let (sender, receiver) = mpsc::channel();
         let deadline = self.patience.all(bytes);
-        if let Some(runtime) = &self.runtime {
-            runtime.spawn(async move {
-                let _ = sender.send(tokio::time::timeout(deadline, work).await);
-            });
-        }
+        runtime.spawn(async move {
+            let _ = sender.send(tokio::time::timeout(deadline, work).await);
+        });
         match receiver.recv() {
             Ok(Ok(Ok(done))) => Ok(done),
             Ok(Ok(Err(error))) => Err(Refusal::of(&error, &self.shown(name), doing, self.asker).into()),
