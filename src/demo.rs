@@ -160,7 +160,7 @@ fn make_keys(folder: &Path) -> Result<String, DemoError> {
     let pgp = [KeyFile::read("pgp-key", &pgp)?];
     let loopback = [std::net::Ipv4Addr::LOCALHOST.into()];
     let none: [&[u8]; 0] = [];
-    let hand_out = keys::HandOut { firm_code: Some(FIRM), egress_ip: &loopback, ssh: &ssh, pgp: &pgp };
+    let hand_out = keys::HandOut { firm_code: Some(FIRM), egress_ip: &loopback, ssh: &ssh, pgp: &pgp, entra: &[] };
     keys::export(&folder.join("handouts"), hand_out, &none)?;
     let shown = keys::show(&ssh, &pgp, &none)?;
     let line = shown.ssh.into_iter().next().map(|key| key.public_line);

@@ -17,7 +17,7 @@
 //!
 //! Around them: [`cli`] (one file for each verb), [`daemon`] and [`schedule`], [`demo`], [`check`] and [`verify`], [`keys`],
 //! [`report`], [`held`], [`alert`], [`in_flight`], [`waiting`] and [`metrics`], [`inputs`] (keys, profile, mapping and list as a run is
-//! given them), [`config`].
+//! given them), [`entra`] (who we are to the firm's Microsoft tenant), [`config`].
 //!
 //! Below them small rooms hold what several need and none owns: [`books`], [`digest`], [`domain`] and [`mailbox`]
 //! (values known everywhere), [`cause`], [`durable`] (the seam to the file system), [`events`], [`exit_code`], [`lock`],
@@ -46,6 +46,7 @@ pub mod domain;
 pub mod download;
 pub mod durable;
 pub mod eml;
+pub mod entra;
 pub mod events;
 pub mod exit_code;
 pub mod export;

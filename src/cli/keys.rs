@@ -1,5 +1,6 @@
 //! `keys`: make, show, hand out, replace and prolong the SSH and PGP keys (contract 3).
 
+mod entra;
 mod extend;
 mod rotate;
 mod show;
@@ -20,6 +21,10 @@ use crate::keys::{self, HandOut, KeyFile, KeyPaths, Made};
 pub(super) enum Verb {
     /// Make the SSH and PGP key pairs that are missing; never overwrites one
     Init {
+        /// In their place a key and a certificate to sign in to Microsoft Entra with
+        #[arg(long, conflicts_with = "rsa")]
+        entra: bool,
+
         /// RSA-4096 for SSH, where the site does not take Ed25519
         #[arg(long)]
         rsa: bool,
@@ -34,7 +39,10 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Write what an admin sends to ICE: public keys, address, and a letter
+    /// Write what an admin sends to ICE, and the certificate for Microsoft Entra if there is one
+    ///
+    /// For ICE: public keys, address, and a letter. For an administrator of the tenant: entra-certificate.cer to upload at
+    /// the app registration, and entra-key-credentials.json with all certificates in use, as Microsoft Graph takes them.
     Export {
         /// Where to write; made if it is missing
         dir: PathBuf,
@@ -56,6 +64,10 @@ pub(super) enum Verb {
         #[arg(long)]
         pgp: bool,
 
+        /// A new certificate for Microsoft Entra alone
+        #[arg(long)]
+        entra: bool,
+
         /// RSA-4096 for SSH; without it the new key is RSA only if the present one is
         #[arg(long)]
         rsa: bool,
@@ -67,7 +79,7 @@ pub(super) enum Verb {
     /// Take a key out of use, when ICE uses the new one
     ///
     /// An SSH key's name leaves keys.ssh. A PGP key's name moves from keys.pgp to keys.retired: it still opens the
-    /// originals that are kept, and no new export. No file is deleted.
+    /// originals that are kept, and no new export. A certificate's name leaves entra.certificate. No file is deleted.
     Retire {
         /// The key, as the configuration names it; `keys show` lists them
         name: String,
@@ -102,12 +114,13 @@ pub(super) enum Verb {
 pub(super) fn keys(config: &Path, verb: &Verb) -> Result<ExitCode, Failure> {
     let config = KeysConfig::load(config)?;
     match verb {
-        Verb::Init { rsa, json } => init(&config, *rsa, *json),
+        Verb::Init { entra: true, json, .. } => entra::init(&config, *json),
+        Verb::Init { rsa, json, .. } => init(&config, *rsa, *json),
         Verb::Show { json } => show::show(&config, *json),
         Verb::Export { dir, json } => export(&config, dir, *json),
-        Verb::Rotate { ssh, pgp, rsa, json } => {
-            let (ssh, pgp) = if *ssh || *pgp { (*ssh, *pgp) } else { (true, true) };
-            rotate::rotate(&config, rotate::Wanted { ssh, pgp, rsa: *rsa }, *json)
+        Verb::Rotate { ssh, pgp, entra, rsa, json } => {
+            let (ssh, pgp) = if *ssh || *pgp || *entra { (*ssh, *pgp) } else { (true, true) };
+            rotate::rotate(&config, rotate::Wanted { ssh, pgp, entra: *entra, rsa: *rsa }, *json)
         }
         Verb::Retire { name, json } => rotate::retire(&config, name, *json),
         Verb::Extend { years, until, key, dir, json } => {
@@ -155,6 +168,7 @@ fn place(credential: &Credential) -> &Path {
 struct Secrets {
     ssh: Vec<KeyFile>,
     pgp: Vec<KeyFile>,
+    entra: Vec<KeyFile>,
     passphrases: Vec<Zeroizing<Vec<u8>>>,
 }
 
@@ -162,6 +176,7 @@ fn secrets(config: &KeysConfig) -> Result<Secrets, Failure> {
     Ok(Secrets {
         ssh: config.keys.ssh.iter().map(key_file).collect::<Result<_, _>>()?,
         pgp: config.keys.pgp.iter().map(key_file).collect::<Result<_, _>>()?,
+        entra: entra::certificates(config).map(key_file).collect::<Result<_, _>>()?,
         passphrases: passphrases(config)?,
     })
 }
@@ -188,7 +203,11 @@ fn export(config: &KeysConfig, dir: &Path, json: bool) -> Result<(), Failure> {
     for file in &exported.files {
         output::print(&file.display().to_string())?;
     }
-    output::print("send these to ICE; README.txt has the words. None of them is secret.")
+    output::print("send these to ICE; README.txt has the words. None of them is secret.")?;
+    if entra::certificates(config).next().is_some() {
+        output::print("but for entra-*: an administrator of your tenant uploads the .cer at the app registration")?;
+    }
+    Ok(())
 }
 
 /// Writes the hand-outs, and says what is missing in them.
@@ -199,6 +218,7 @@ fn hand_out(config: &KeysConfig, dir: &Path) -> Result<keys::Exported, Failure> 
         egress_ip: &config.egress_ip,
         ssh: &secrets.ssh,
         pgp: &secrets.pgp,
+        entra: &secrets.entra,
     };
     let exported = keys::export(dir, hand_out, &secrets.passphrases)?;
     for key in &exported.missing {

@@ -95,7 +95,11 @@ pub enum CredentialError {
 
 /// What makes such a credential.
 fn made_by(key: &str) -> &'static str {
-    if ["keys.ssh", "keys.pgp"].contains(&key) { " (icechatd keys init makes it)" } else { "" }
+    match key {
+        "keys.ssh" | "keys.pgp" => " (icechatd keys init makes it)",
+        "entra.certificate" => " (icechatd keys init --entra makes it)",
+        _ => "",
+    }
 }
 
 impl Credential {

@@ -10,7 +10,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 /// Every section with its keys. Whatever else a file says is an error, whichever verb reads it.
-const KNOWN: [(&str, &[&str]); 15] = [
+const KNOWN: [(&str, &[&str]); 16] = [
     (
         "site",
         &[
@@ -31,7 +31,7 @@ const KNOWN: [(&str, &[&str]); 15] = [
     ("keys", &["ssh", "pgp", "retired", "passphrases", "signers"]),
     ("export", &["profile"]),
     ("mapping", &["directory", "automatic"]),
-    ("mailboxes", &["domains", "companies", "list", "catch_all", "journal"]),
+    ("mailboxes", &["domains", "companies", "list", "graph", "catch_all", "journal"]),
     ("eml", &["grouping", "events", "footer", "max_attachment", "max_size", "subject", "headers"]),
     ("attachments", &["wait", "max_entries"]),
     ("staging", &["local", "copies", "group", "importer_may_delete", "min_free"]),
@@ -41,6 +41,7 @@ const KNOWN: [(&str, &[&str]); 15] = [
     ),
     ("state", &["directory", "originals_days", "rejected_days"]),
     ("schedule", &["at", "time_zone", "days", "deadline", "holidays"]),
+    ("entra", &["tenant", "client_id", "certificate", "authority", "graph"]),
     ("alerts", &["webhook", "ping"]),
     ("mail", &["server", "port", "security", "user", "password", "from", "to", "reconciliation"]),
     ("metrics", &["listen"]),

@@ -18,7 +18,7 @@ pub enum EditError {
     #[error("{}: was changed by somebody else just now; start again", .0.display())]
     ChangedMeanwhile(PathBuf),
     /// It is written in a way that this program would not get right.
-    #[error("{}: [keys] is written in a way that cannot be changed without harm; write {lines} there", file.display())]
+    #[error("{}: is written in a way that cannot be changed without harm; write into it {lines}", file.display())]
     Unusual {
         /// The file.
         file: PathBuf,
@@ -30,7 +30,7 @@ pub enum EditError {
     Config(#[from] ConfigError),
 }
 
-/// Which credentials `[keys]` is to name; what is absent here stays as it is.
+/// Which credentials `[keys]` and `[entra]` are to name; what is absent here stays as it is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyNames {
     /// `keys.ssh`.
@@ -39,24 +39,33 @@ pub struct KeyNames {
     pub pgp: Option<Vec<String>>,
     /// `keys.retired`.
     pub retired: Option<Vec<String>>,
+    /// `entra.certificate`.
+    pub certificates: Option<Vec<String>>,
 }
 
 impl KeyNames {
-    /// The lines of `[keys]` that say so.
+    /// The lines that say so.
     pub fn lines(&self) -> Vec<String> {
-        self.lists().map(|(key, names)| format!("{key} = {}", Array::from_iter(names))).collect()
+        self.lists().map(|(_, key, names)| format!("{key} = {}", Array::from_iter(names))).collect()
     }
 
-    fn lists(&self) -> impl Iterator<Item = (&'static str, &[String])> {
-        let all = [("ssh", &self.ssh), ("pgp", &self.pgp), ("retired", &self.retired)];
-        all.into_iter().filter_map(|(key, names)| Some((key, names.as_deref()?)))
+    /// The section, the key in it, and what it is to name.
+    fn lists(&self) -> impl Iterator<Item = (&'static str, &'static str, &[String])> {
+        let all = [
+            ("keys", "ssh", &self.ssh),
+            ("keys", "pgp", &self.pgp),
+            ("keys", "retired", &self.retired),
+            ("entra", "certificate", &self.certificates),
+        ];
+        all.into_iter().filter_map(|(section, key, names)| Some((section, key, names.as_deref()?)))
     }
 
     fn are_in(&self, config: &KeysConfig) -> bool {
-        self.lists().all(|(key, names)| {
+        self.lists().all(|(_, key, names)| {
             let credentials = match key {
                 "ssh" => &config.keys.ssh,
                 "pgp" => &config.keys.pgp,
+                "certificate" => &config.certificates,
                 _ => &config.keys.retired,
             };
             credentials.iter().map(Credential::name).eq(names.iter().map(String::as_str))
@@ -102,10 +111,9 @@ impl Change {
 
 fn edited(text: &str, names: &KeyNames) -> Option<String> {
     let mut document: DocumentMut = text.parse().ok()?;
-    let section = document.entry("keys").or_insert_with(|| Item::Table(Table::new()));
-    let section = section.as_table_like_mut()?;
-    for (key, names) in names.lists() {
-        set(section, key, names)?;
+    for (section, key, names) in names.lists() {
+        let section = document.entry(section).or_insert_with(|| Item::Table(Table::new()));
+        set(section.as_table_like_mut()?, key, names)?;
     }
     Some(document.to_string())
 }
@@ -188,6 +196,10 @@ mod tests {
         ] {
             assert_eq!(edited(before, &pgp).as_deref(), Some(after));
         }
+        let certificates = KeyNames { certificates: Some(names(&["new", "old"])), ..KeyNames::default() };
+        let before = "[entra]\ntenant = 't' # ours\n\n[keys]\npgp = 'x'\n";
+        let after = "[entra]\ntenant = 't' # ours\ncertificate = [\"new\", \"old\"]\n\n[keys]\npgp = 'x'\n";
+        assert_eq!(edited(before, &certificates).as_deref(), Some(after));
     }
 
     #[test]

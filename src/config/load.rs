@@ -14,7 +14,7 @@ use super::{
     Config, ConfigError, Credential, Export, Keys, KeysConfig, Limits, Mailboxes, Mapping, Places, ProfileSource,
     Schedule, Secrecy, Site, State,
 };
-use super::{items, staging, telling, values};
+use super::{entra, items, staging, telling, values};
 
 pub(super) const LEAST: &str = " with site.host, site.firm_code, site.host_keys, mailboxes.domains, a staging \
                      (staging.local or [staging.azure]) and state.directory";
@@ -51,12 +51,14 @@ impl KeysConfig {
     /// The same from a text that stands, or is to stand, in that file.
     pub(super) fn of_text(file: &Path, text: &str) -> Result<Self, ConfigError> {
         let document = Document::parse(file, text)?;
-        let site = document.section("site");
+        let (site, places, entra) = (document.section("site"), places(file), document.section("entra"));
         Ok(Self {
             file: absolute(file),
-            keys: keys(&document.section("keys"), &places(file))?,
+            keys: keys(&document.section("keys"), &places)?,
             firm_code: site.get("firm_code", values::word)?,
             egress_ip: site.get("egress_ip", |value| value.one_or_more(values::address))?.unwrap_or_default(),
+            certificates: entra::certificates(&entra, &places)?,
+            has_entra: entra.is_there(),
         })
     }
 }
@@ -87,11 +89,16 @@ pub(super) fn of_text(file: &Path, text: &ConfigText, pins: Pins) -> Result<Conf
         staging: staging::staging(&document.section("staging"), &document.section("staging.azure"), &places)?,
         state: state(&document.section("state"), base)?,
         schedule: schedule(&document.section("schedule"), file, text)?,
+        entra: entra::entra(&document.section("entra"), &places)?,
         alerts: telling::alerts(&document.section("alerts"), &places)?,
         mail: telling::mail(&document.section("mail"), &places)?,
         metrics: document.section("metrics").get("listen", values::loopback)?,
         limits: limits(&document.section("limits"))?,
     };
+    if config.mailboxes.graph.is_some() && config.entra.is_none() {
+        let what = "needs a section [entra] with tenant and client_id, to sign in; see docs/entra.md";
+        return Err(document.section("mailboxes").complain("graph", what));
+    }
     refuse_overlap(&document, &config)?;
     Ok(config)
 }
@@ -213,6 +220,7 @@ fn mailboxes(section: &Section<'_>, base: &Path) -> Result<Mailboxes, ConfigErro
         domains,
         companies: section.get("companies", |value| value.one_or_more(company))?.unwrap_or_default(),
         list: section.get("list", |value| path(value, base))?,
+        graph: section.get("graph", entra::directory)?.flatten(),
         catch_all: section.get("catch_all", values::mailbox)?,
         journal: section.get("journal", values::mailbox)?,
     })

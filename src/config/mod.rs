@@ -4,6 +4,7 @@
 mod credential;
 mod document;
 mod edit;
+mod entra;
 mod folder;
 mod items;
 mod load;
@@ -59,6 +60,8 @@ pub struct Config {
     pub state: State,
     /// When runs are due.
     pub schedule: Schedule,
+    /// Who we are to the firm's Microsoft tenant, if anyone.
+    pub entra: Option<Entra>,
     /// Who is told of what needs a person.
     pub alerts: Alerts,
     /// The mail server for alerts and the daily reconciliation, if there is one.
@@ -125,6 +128,10 @@ pub struct KeysConfig {
     pub firm_code: Option<String>,
     /// Addresses registered with ICE; `keys export` names them.
     pub egress_ip: Vec<std::net::IpAddr>,
+    /// The certificates of `[entra]`, newest first; named also before the section is there.
+    pub certificates: Vec<Credential>,
+    /// Whether the section is there.
+    pub has_entra: bool,
 }
 
 /// `[export]`.
@@ -176,10 +183,43 @@ pub struct Mailboxes {
     pub companies: Vec<String>,
     /// CSV of the only valid mailboxes.
     pub list: Option<PathBuf>,
+    /// The tenant's users, asked by Microsoft Graph; where there is no list, they are the only valid ones.
+    pub graph: Option<Directory>,
     /// Receives what would be held; it is nobody's mailbox.
     pub catch_all: Option<Mailbox>,
     /// Receives every item; it is nobody's mailbox.
     pub journal: Option<Mailbox>,
+}
+
+/// `[mailboxes.graph]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// The property of a user that holds the `ImId`.
+    pub im_id_attribute: Option<String>,
+    /// A snapshot that is older needs a person.
+    pub max_age: Duration,
+}
+
+/// `[entra]`: the app registration by which this program signs in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entra {
+    /// The tenant's id, or one of its domains.
+    pub tenant: String,
+    /// The application's id.
+    pub client_id: String,
+    /// Certificates with their keys, newest first; never empty.
+    pub certificates: Vec<Credential>,
+    /// Who issues tokens: scheme and host.
+    pub authority: String,
+    /// Where Microsoft Graph is: scheme and host.
+    pub graph: String,
+}
+
+impl Entra {
+    /// Where an administrator gives the consent that is missing.
+    pub fn admin_consent(&self) -> String {
+        format!("{}/{}/adminconsent?client_id={}", self.authority, self.tenant, self.client_id)
+    }
 }
 
 /// `[eml]`.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::durable::{self, AtPath, Disk};
 
-use super::{KeyFile, KeysError, PgpKey, Shown, SshKey, show};
+use super::{KeyFile, KeysError, PgpKey, Shown, SshKey, entra, show, show_entra};
 
 /// What the hand-outs are made from.
 #[derive(Debug, Clone, Copy)]
@@ -21,6 +21,8 @@ pub struct HandOut<'a> {
     pub ssh: &'a [KeyFile],
     /// The OpenPGP keys in use, newest first, likewise.
     pub pgp: &'a [KeyFile],
+    /// The certificates for Microsoft Entra, newest first; none of this goes to ICE.
+    pub entra: &'a [KeyFile],
 }
 
 /// What was written, and what the letter still lacks.
@@ -36,6 +38,9 @@ pub struct Exported {
 
 /// The hand-outs, as contract 3 names them.
 const FILES: [&str; 4] = ["ssh-public-key.pub", "pgp-public-key.asc", "egress-ip.txt", "README.txt"];
+
+/// What an administrator of the tenant uploads: the newest certificate, and all of them as Microsoft Graph takes them.
+const ENTRA: [&str; 2] = ["entra-certificate.cer", "entra-key-credentials.json"];
 
 /// What the letter begins with, by which it is known again.
 const SALUTATION: &str = "To ICE Chat support: ";
@@ -60,7 +65,18 @@ pub fn export(folder: &Path, hand_out: HandOut<'_>, passphrases: &[impl AsRef<[u
         durable::replace(&path, 0o644, content.as_bytes())?;
         files.push(path);
     }
+    files.extend(export_entra(folder, hand_out.entra)?);
     Ok(Exported { files, missing: missing(hand_out), others })
+}
+
+fn export_entra(folder: &Path, files: &[KeyFile]) -> Result<Vec<PathBuf>, KeysError> {
+    let certificates = show_entra(files)?;
+    let Some(newest) = certificates.first() else { return Ok(Vec::new()) };
+    let [certificate, credentials] = ENTRA.map(|name| folder.join(name));
+    durable::replace(&certificate, 0o644, &newest.der)?;
+    let json = format!("{:#}\n", entra::key_credentials(&certificates));
+    durable::replace(&credentials, 0o644, json.as_bytes())?;
+    Ok(vec![certificate, credentials])
 }
 
 /// Makes the folder for hand-outs where it is missing. Whether something else is in it, which is not to be sent.
@@ -79,7 +95,7 @@ pub fn check_hand_out_folder(folder: &Path) -> Result<bool, KeysError> {
     }
     let mut others = false;
     for entry in fs::read_dir(folder).at(folder)? {
-        others |= !FILES.iter().any(|name| entry.as_ref().is_ok_and(|entry| entry.file_name() == *name));
+        others |= !FILES.iter().chain(&ENTRA).any(|name| entry.as_ref().is_ok_and(|entry| entry.file_name() == *name));
     }
     Ok(others)
 }

@@ -6,6 +6,7 @@
 //!
 //! This room does not know the configuration, nor where credentials are looked up: callers give names and bytes.
 
+mod entra;
 mod handout;
 mod pgp;
 mod ssh;
@@ -21,7 +22,9 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use crate::durable::{self, AtPath, Owner, PathError};
+use crate::entra::CertificateError;
 
+pub use entra::EntraCertificate;
 pub use handout::{Exported, HandOut, check_hand_out_folder, export};
 pub use pgp::PgpKey;
 pub use ssh::SshKey;
@@ -54,7 +57,7 @@ pub enum KeysError {
     /// The library could not make a key.
     #[error("the {kind} key could not be made")]
     Make {
-        /// SSH or PGP.
+        /// SSH, PGP or Entra.
         kind: &'static str,
         /// Why.
         #[source]
@@ -71,6 +74,9 @@ pub enum KeysError {
         #[source]
         reason: Cause,
     },
+    /// A file that holds no certificate to sign in with.
+    #[error(transparent)]
+    Entra(#[from] CertificateError),
     /// The library could not move a certificate's end.
     #[error("{name}: the end of its certificate could not be moved; nothing was changed")]
     Extend {
@@ -164,6 +170,14 @@ pub fn show(ssh: &[KeyFile], pgp: &[KeyFile], passphrases: &[impl AsRef<[u8]>]) 
     Ok(Shown { ssh, pgp: pgp.into_iter().flatten().collect() })
 }
 
+/// What the certificates for the sign-in to Microsoft Entra are.
+///
+/// # Errors
+/// Where one of them is none, or not that of the key beside it.
+pub fn show_entra(files: &[KeyFile]) -> Result<Vec<EntraCertificate>, KeysError> {
+    files.iter().map(entra::describe).collect()
+}
+
 fn without_line_end(text: &[u8]) -> &[u8] {
     let text = text.strip_suffix(b"\n").unwrap_or(text);
     text.strip_suffix(b"\r").unwrap_or(text)
@@ -202,6 +216,15 @@ pub fn init(paths: KeyPaths<'_>, firm_code: Option<&str>, rsa: bool) -> Result<(
     Ok((ssh, pgp))
 }
 
+/// Makes a key and a certificate to sign in to Microsoft Entra with, unless there is one: one PEM file, mode 0600.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_entra(path: &Path, firm_code: Option<&str>, now: Timestamp) -> Result<Made, KeysError> {
+    check_folder(path)?;
+    make(path, || entra::generate(&comment(firm_code), now))
+}
+
 /// Whose keys they are.
 fn comment(firm_code: Option<&str>) -> String {
     firm_code.map_or_else(|| "icechatd".to_owned(), |code| format!("icechatd {code}"))
@@ -228,21 +251,31 @@ pub struct NewKey<'a> {
     pub beside: Option<&'a Path>,
 }
 
+/// Which keys are made beside those in use.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Rotation<'a> {
+    /// SSH.
+    pub ssh: Option<NewKey<'a>>,
+    /// RSA-4096 in place of Ed25519.
+    pub rsa: bool,
+    /// OpenPGP.
+    pub pgp: Option<NewKey<'a>>,
+    /// A certificate for the sign-in to Microsoft Entra.
+    pub entra: Option<NewKey<'a>>,
+}
+
 /// Makes new keys beside those in use, mode 0600, otherwise as [`init`]: all that are asked for, or none.
 ///
 /// # Errors
 /// As [`init`], and where a file stands under a new key's name.
-pub fn rotate(
-    ssh: Option<NewKey<'_>>,
-    pgp: Option<NewKey<'_>>,
-    firm_code: Option<&str>,
-    rsa: bool,
-) -> Result<(), KeysError> {
+pub fn rotate(rotation: Rotation<'_>, firm_code: Option<&str>, now: Timestamp) -> Result<(), KeysError> {
     let owner = comment(firm_code);
-    let ssh = ssh.map(|key| ssh::generate(&owner, rsa).map(|secret| (key, secret))).transpose()?;
-    let pgp = pgp.map(|key| pgp::generate(&owner).map(|secret| (key, secret))).transpose()?;
+    let with = |key, secret: Result<_, _>| secret.map(|secret| (key, secret));
+    let ssh = rotation.ssh.map(|key| with(key, ssh::generate(&owner, rotation.rsa))).transpose()?;
+    let pgp = rotation.pgp.map(|key| with(key, pgp::generate(&owner))).transpose()?;
+    let entra = rotation.entra.map(|key| with(key, entra::generate(&owner, now))).transpose()?;
     let mut made: Vec<&Path> = Vec::new();
-    for (key, secret) in [&ssh, &pgp].into_iter().flatten() {
+    for (key, secret) in [&ssh, &pgp, &entra].into_iter().flatten() {
         let owner = key.beside.and_then(|path| Owner::of(path).ok());
         let written = check_folder(key.path).and_then(|()| Ok(durable::write_new_for(key.path, 0o600, owner, secret)?));
         if let Err(error) = written {

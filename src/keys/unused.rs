@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::{KeyFile, pgp, ssh, without_line_end};
+use super::{KeyFile, entra, pgp, ssh, without_line_end};
 
 /// No key is larger; 1 MiB.
 const LARGEST: u64 = 1 << 20;
@@ -16,7 +16,7 @@ const LARGEST: u64 = 1 << 20;
 /// A secret key that nothing names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Unused {
-    /// `ssh` or `pgp`.
+    /// `ssh`, `pgp` or `entra`.
     pub kind: &'static str,
     /// Where it lies.
     pub file: PathBuf,
@@ -53,6 +53,11 @@ fn looked_at(file: PathBuf, passphrases: &[&[u8]]) -> Option<Unused> {
     let name = file.file_name()?.to_string_lossy().into_owned();
     let key = KeyFile { name, path: file, secret };
     let none = Unused { kind, file: key.path.clone(), fingerprint: None, created: None, expires: None };
+    if kind == "entra" {
+        let Ok(facts) = entra::describe(&key) else { return Some(none) };
+        let (created, expires) = (Some(facts.begins), Some(facts.expires));
+        return Some(Unused { fingerprint: Some(facts.thumbprint), created, expires, ..none });
+    }
     if kind == "ssh" {
         let Ok(facts) = ssh::describe(&key, passphrases) else { return Some(none) };
         return Some(Unused { fingerprint: Some(facts.fingerprint), created: facts.written, ..none });
@@ -62,7 +67,8 @@ fn looked_at(file: PathBuf, passphrases: &[&[u8]]) -> Option<Unused> {
     Some(Unused { fingerprint: Some(facts.fingerprint), created, expires, ..none })
 }
 
-/// By the armour of a secret key (RFC 9580 section 6.2, RFC 7468), or a binary packet with tag 5 (RFC 9580 section 4.2).
+/// By the armour of a secret key (RFC 9580 section 6.2, RFC 7468), or a binary packet with tag 5 (RFC 9580 section 4.2). A
+/// key that a certificate stands beside is one to sign in with.
 fn kind_of(bytes: &[u8]) -> Option<&'static str> {
     let text = bytes.trim_ascii_start();
     let line = text.split(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -70,5 +76,7 @@ fn kind_of(bytes: &[u8]) -> Option<&'static str> {
         return Some("pgp");
     }
     let is_private = line.starts_with(b"-----BEGIN ") && line.trim_ascii_end().ends_with(b"PRIVATE KEY-----");
-    is_private.then_some("ssh")
+    let certificate = b"-----BEGIN CERTIFICATE-----";
+    let has_certificate = || bytes.windows(certificate.len()).any(|window| window == certificate);
+    is_private.then(|| if has_certificate() { "entra" } else { "ssh" })
 }

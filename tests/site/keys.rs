@@ -226,7 +226,7 @@ fn hand_out(home: &Home, folder: &Path) -> Exported {
     let (ssh, pgp) = (["ssh-key", "old-ssh-key"], ["pgp-key", "old-pgp-key"]);
     let (ssh, pgp) = (ssh.map(|name| home.key(name)), pgp.map(|name| home.key(name)));
     let egress_ip = ["203.0.113.7".parse().unwrap(), "2001:db8::7".parse().unwrap()];
-    let hand_out = HandOut { firm_code: Some("ACME"), egress_ip: &egress_ip, ssh: &ssh, pgp: &pgp };
+    let hand_out = HandOut { firm_code: Some("ACME"), egress_ip: &egress_ip, ssh: &ssh, pgp: &pgp, entra: &[] };
     export(folder, hand_out, NO_PASSPHRASE).unwrap()
 }
 
@@ -288,7 +288,7 @@ fn assert_no_secret(home: &Home, content: &str) {
 #[test]
 fn gaps_in_the_letter_are_named() {
     let home = Home::new();
-    let hand_out = HandOut { firm_code: None, egress_ip: &[], ssh: &[], pgp: &[] };
+    let hand_out = HandOut { firm_code: None, egress_ip: &[], ssh: &[], pgp: &[], entra: &[] };
     let exported = export(&home.path("out"), hand_out, NO_PASSPHRASE).unwrap();
     assert_eq!(exported.missing, ["site.firm_code", "site.egress_ip", "keys.ssh", "keys.pgp"]);
 }

@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod scripted;
 pub mod sinks;
 pub mod sshd;
+pub mod tenant;
 pub mod web;
 
 /// Has what the tests of this binary make from now on lie in memory, for those that kill a program: a kill loses nothing that

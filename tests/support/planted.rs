@@ -39,12 +39,13 @@ pub fn keep_secret(secret: &str) {
 pub fn keep_secrets_of(folder: &Path) {
     let text = fs::read_to_string(folder.join("config.toml")).unwrap_or_default();
     let config: toml::Table = text.parse().unwrap_or_default();
-    let mut names = vec!["ssh-key".to_owned(), "pgp-key".to_owned()];
+    let mut names = vec!["ssh-key".to_owned(), "pgp-key".to_owned(), "entra-certificate".to_owned()];
     for (section, keys) in [
         ("site", &["password"][..]),
         ("keys", &["ssh", "pgp", "retired", "passphrases"]),
         ("alerts", &["webhook", "ping"]),
         ("mail", &["password"]),
+        ("entra", &["certificate"]),
     ] {
         let values = keys.iter().filter_map(|key| config.get(section)?.get(*key));
         names.extend(values.flat_map(|value| match value {
@@ -61,9 +62,16 @@ pub fn keep_secrets_of(folder: &Path) {
 
 /// Of a key its body, of an address what stands behind the host, of anything else each line.
 fn keep_secrets_in(credential: &str) {
+    // What follows the key is the certificate, which is public.
+    let credential = credential.split("-----BEGIN CERTIFICATE").next().unwrap_or_default();
     // An SSH key's file begins with its public part, and an RSA key's secret part with the modulus again.
     let lines = credential.lines().count();
-    let public = if credential.starts_with("-----BEGIN OPENSSH") { lines / 2 } else { 0 };
+    // So does an RSA key in PKCS #8, whose modulus stands in the certificate too.
+    let public = match credential {
+        key if key.starts_with("-----BEGIN OPENSSH") => lines / 2,
+        key if key.starts_with("-----BEGIN PRIVATE KEY") && lines > 10 => lines / 3,
+        _ => 0,
+    };
     let secret = credential.lines().skip(public).map(str::trim);
     for line in secret.filter(|line| !line.starts_with('-') && !line.contains(": ")) {
         keep_secret(line);

@@ -112,6 +112,7 @@ fn the_least_configuration_has_the_contracts_defaults() {
     assert_eq!(config.export.profile, ProfileSource::BuiltIn("icechat".to_owned()));
     assert_eq!((config.mapping.directory, config.mapping.automatic), (beside("mapping"), true));
     assert!(config.mailboxes.companies.is_empty() && config.mailboxes.list.is_none());
+    assert!(config.mailboxes.graph.is_none() && config.entra.is_none());
     assert_eq!(config.mailboxes.domains.iter().map(Domain::as_str).collect::<Vec<_>>(), ["contoso.com"]);
     assert!(config.eml.footer && !config.eml.events && !config.staging.copies);
     assert_eq!(config.eml.grouping, Grouping::Message);
@@ -186,11 +187,18 @@ fn every_key_stands_in_the_example_and_is_read() {
     assert_eq!((azure.container.as_str(), azure.prefix.as_str(), azure.uploads), ("icechat", "acme", 16));
     assert_eq!(azure.immutability, Some(Immutability { days: 2555, is_locked: false }));
     assert!(matches!(azure.sign_in, SignIn::Sas(credential) if credential.name() == "azure-sas"));
+    let entra = config.entra.unwrap();
+    assert_eq!((entra.tenant.as_str(), entra.certificates[0].name()), ("contoso.onmicrosoft.com", "entra-certificate"));
+    let consent = "https://login.microsoftonline.com/contoso.onmicrosoft.com/adminconsent?client_id=";
+    assert!(entra.admin_consent().starts_with(consent) && entra.graph == "https://graph.microsoft.com");
+    let graph = config.mailboxes.graph.unwrap();
+    assert_eq!(graph.max_age, Duration::from_hours(48));
+    assert!(graph.im_id_attribute.is_some_and(|name| name.ends_with(".extensionAttribute7")));
 
     // The program's own words say which keys it takes; the example has each of them, and each is really read.
     let sections = load("[nonsense]\n").unwrap_err().to_string();
     let sections: Vec<_> = sections.rsplit_once("are [").unwrap().1.trim_end_matches(']').split("], [").collect();
-    assert_eq!(sections.len(), 15);
+    assert_eq!(sections.len(), 16);
     let mut keys = 0;
     for section in sections {
         let known = load(&format!("[{section}]\nnonsense = 1\n")).unwrap_err().to_string();
@@ -208,7 +216,7 @@ fn every_key_stands_in_the_example_and_is_read() {
             keys += 1;
         }
     }
-    assert_eq!(keys, 74, "every key was tried");
+    assert_eq!(keys, 83, "every key was tried");
 }
 
 #[test]

@@ -71,7 +71,11 @@ fn every_key_of_the_example_configuration_is_explained() {
     let mut section = "";
     let mut keys = 0;
     for line in example.lines() {
-        if let Some(name) = line.strip_prefix('[').and_then(|line| line.split(']').next()) {
+        // An optional section stands behind a `#` as a whole; it may be explained in that of the one before.
+        let optional = line.strip_prefix("# [").and_then(|line| line.strip_suffix(']'));
+        let own = |name: &&str| explained.contains(&format!("\n## [{name}]"));
+        let name = line.strip_prefix('[').and_then(|line| line.split(']').next());
+        if let Some(name) = name.or(optional.filter(own)) {
             section = explained
                 .split(&format!("\n## [{name}]"))
                 .nth(1)

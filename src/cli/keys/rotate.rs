@@ -2,19 +2,22 @@
 
 use std::path::Path;
 
+use jiff::Timestamp;
 use serde_json::json;
 
 use super::{Failure, key_file, output, passphrases};
 use crate::cause::chain;
 use crate::config::{Change, Credential, KeyNames, KeysConfig};
 use crate::exit_code::ExitCode;
-use crate::keys::{self, NewKey};
+use crate::keys::{self, NewKey, Rotation};
 
 /// What is to be made.
 #[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag of the verb")]
 pub(super) struct Wanted {
     pub(super) ssh: bool,
     pub(super) pgp: bool,
+    pub(super) entra: bool,
     pub(super) rsa: bool,
 }
 
@@ -24,21 +27,21 @@ pub(super) fn rotate(config: &KeysConfig, wanted: Wanted, json: bool) -> Result<
     }
     let ssh = if wanted.ssh { Some(Succession::of(config, &config.keys.ssh)?) } else { None };
     let pgp = if wanted.pgp { Some(Succession::of(config, &config.keys.pgp)?) } else { None };
+    let entra = if wanted.entra { Some(of_entra(config)?) } else { None };
     let names = KeyNames {
         ssh: ssh.as_ref().map(|kind| kind.names(&config.keys.ssh)),
         pgp: pgp.as_ref().map(|kind| kind.names(&config.keys.pgp)),
         retired: None,
+        certificates: entra.as_ref().map(|kind| kind.names(&config.certificates)),
     };
     // Worked out before a key is made, so that none is made that cannot be named.
     let change = Change::of(&config.file, &names)?;
     let rsa = wanted.rsa || ssh.as_ref().is_some_and(|ssh| ssh.is_rsa(config));
-    keys::rotate(
-        ssh.as_ref().map(Succession::new_key),
-        pgp.as_ref().map(Succession::new_key),
-        config.firm_code.as_deref(),
-        rsa,
-    )?;
-    let made = [("ssh", &ssh), ("pgp", &pgp)].map(|(kind, succession)| Some((kind, succession.as_ref()?)));
+    let [new_ssh, new_pgp, new_entra] = [&ssh, &pgp, &entra].map(|kind| kind.as_ref().map(Succession::new_key));
+    let rotation = Rotation { ssh: new_ssh, rsa, pgp: new_pgp, entra: new_entra };
+    keys::rotate(rotation, config.firm_code.as_deref(), Timestamp::now())?;
+    let made =
+        [("ssh", &ssh), ("pgp", &pgp), ("entra", &entra)].map(|(kind, succession)| Some((kind, succession.as_ref()?)));
     let made: Vec<(&str, &Succession<'_>)> = made.into_iter().flatten().collect();
     change.write().map_err(|error| not_named(&made, config, &names, &chain(&error)))?;
     if json {
@@ -52,10 +55,30 @@ pub(super) fn rotate(config: &KeysConfig, wanted: Wanted, json: bool) -> Result<
     for (_, made) in &made {
         made.complain_of_systemd();
     }
+    if entra.is_some() {
+        output::print(
+            "next: icechatd keys export DIR, upload entra-certificate.cer at the app registration beside the old one, and \
+             when icechatd check signs in by the new one, icechatd keys retire NAME for the old one",
+        )?;
+    }
+    if ssh.is_none() && pgp.is_none() {
+        return Ok(());
+    }
     output::print(
         "next: icechatd keys export DIR, send it to ICE, and when ICE uses the new keys, icechatd keys retire NAME for \
          each old one; keep a copy of a new PGP key in a safe",
     )
+}
+
+/// Without the section, the new certificate's name could be written nowhere.
+fn of_entra(config: &KeysConfig) -> Result<Succession<'_>, Failure> {
+    if !config.has_entra {
+        return Err(Failure::new(
+            ExitCode::Config,
+            "there is no section [entra]; icechatd keys init --entra comes first",
+        ));
+    }
+    Succession::of(config, &config.certificates)
 }
 
 /// Keys were made and the configuration does not say so: then a person must, and hears what.
@@ -83,7 +106,10 @@ impl<'a> Succession<'a> {
         };
         let keys = &config.keys;
         let named: Vec<&Credential> =
-            [&keys.ssh, &keys.pgp, &keys.retired, &keys.passphrases, &keys.signers].into_iter().flatten().collect();
+            [&keys.ssh, &keys.pgp, &keys.retired, &keys.passphrases, &keys.signers, &config.certificates]
+                .into_iter()
+                .flatten()
+                .collect();
         let is_free = |new: &Credential| {
             !named.iter().any(|other| other.name() == new.name())
                 && new.places().all(|place| place.symlink_metadata().is_err())
@@ -147,19 +173,23 @@ pub(super) fn retire(config: &KeysConfig, name: &str, json: bool) -> Result<(), 
     let left: Vec<String> =
         list.iter().map(Credential::name).filter(|other| *other != name).map(str::to_owned).collect();
     if left.is_empty() {
-        let line = format!("{name} is the last of keys.{kind}; icechatd keys rotate --{kind} makes another one first");
+        let key = if kind == "entra" { "entra.certificate".to_owned() } else { format!("keys.{kind}") };
+        let line = format!("{name} is the last of {key}; icechatd keys rotate --{kind} makes another one first");
         return Err(Failure::new(ExitCode::Failed, line));
     }
-    let names = if kind == "ssh" {
-        KeyNames { ssh: Some(left.clone()), ..KeyNames::default() }
-    } else {
-        let retired = [name].into_iter().chain(keys.retired.iter().map(Credential::name)).map(str::to_owned);
-        KeyNames { pgp: Some(left.clone()), retired: Some(retired.collect()), ..KeyNames::default() }
+    let names = match kind {
+        "ssh" => KeyNames { ssh: Some(left.clone()), ..KeyNames::default() },
+        "entra" => KeyNames { certificates: Some(left.clone()), ..KeyNames::default() },
+        _ => {
+            let retired = [name].into_iter().chain(keys.retired.iter().map(Credential::name)).map(str::to_owned);
+            KeyNames { pgp: Some(left.clone()), retired: Some(retired.collect()), ..KeyNames::default() }
+        }
     };
     let written = Change::of(&config.file, &names).and_then(|change| change.write());
     written.map_err(|error| {
         let lines = names.lines().join("  and  ");
-        let line = format!("{}. {name} stays in use; to retire it, write {lines} into [keys]", chain(&error));
+        let line =
+            format!("{}. {name} stays in use; to retire it, write into the configuration: {lines}", chain(&error));
         Failure::new(ExitCode::Failed, line)
     })?;
     if json {
@@ -180,6 +210,9 @@ fn kind_of<'a>(config: &'a KeysConfig, name: &str) -> Result<(&'static str, &'a 
     if has(&keys.pgp) {
         return Ok(("pgp", &keys.pgp));
     }
+    if has(&config.certificates) {
+        return Ok(("entra", &config.certificates));
+    }
     let known: Vec<_> = keys.ssh.iter().chain(&keys.pgp).map(Credential::name).collect();
     let why = if has(&keys.retired) { "is retired already" } else { "is neither in keys.ssh nor in keys.pgp" };
     Err(Failure::new(ExitCode::Failed, format!("{name} {why}; in use: {}", known.join(", "))))
@@ -190,6 +223,10 @@ fn what_of_the_file(kind: &str, name: &str) -> String {
         "ssh" => format!(
             "The file of {name} stays; delete it, and its LoadCredential= line in a unit, once the site has removed its \
              public key"
+        ),
+        "entra" => format!(
+            "The file of {name} stays; remove its certificate at the app registration, then delete the file, and its \
+             LoadCredential= line in a unit"
         ),
         _ => format!(
             "A new export that is encrypted to {name} is held from now on. Never delete its file, nor its LoadCredential= \

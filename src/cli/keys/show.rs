@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Failure, key_file, output, passphrases, place};
+use super::{Failure, entra, key_file, output, passphrases, place};
 use crate::config::{Credential, KeysConfig};
 use crate::exit_code::ExitCode;
-use crate::keys::{self, PgpKey, Protection, Shown, SshKey, Unused};
+use crate::keys::{self, EntraCertificate, PgpKey, Protection, Shown, SshKey, Unused};
 
 pub(super) fn show(config: &KeysConfig, json: bool) -> Result<(), Failure> {
     let passphrases = passphrases(config)?;
@@ -37,11 +37,24 @@ pub(super) fn show(config: &KeysConfig, json: bool) -> Result<(), Failure> {
     let ssh = describe(&config.keys.ssh, true).ssh;
     let pgp = describe(&config.keys.pgp, false).pgp;
     let retired = describe(&config.keys.retired, false).pgp;
+    let mut certificates = Vec::new();
+    for credential in entra::certificates(config) {
+        let shown = key_file(credential).and_then(|file| Ok(keys::show_entra(&[file])?));
+        match shown {
+            Ok(shown) => certificates.extend(shown),
+            Err(error) => {
+                if let Some(earlier) = failure.replace(error) {
+                    output::complain(&earlier.line);
+                }
+            }
+        }
+    }
     let unused = unused(config, &passphrases);
     if json {
-        output::print_json(&json!({"ssh": ssh, "pgp": pgp, "retired": retired, "unused": unused}))?;
+        let facts = json!({"ssh": ssh, "pgp": pgp, "retired": retired, "entra": certificates, "unused": unused});
+        output::print_json(&facts)?;
     } else {
-        let text = text(&ssh, &pgp, &retired, &unused);
+        let text = [text(&ssh, &pgp, &retired), entra_text(&certificates), unused_text(&unused)].concat().join("\n");
         if !text.is_empty() {
             output::print(&text)?;
         }
@@ -51,13 +64,13 @@ pub(super) fn show(config: &KeysConfig, json: bool) -> Result<(), Failure> {
 
 fn unused(config: &KeysConfig, passphrases: &[impl AsRef<[u8]>]) -> Vec<Unused> {
     let keys = &config.keys;
-    let secret = || keys.ssh.iter().chain(&keys.pgp).chain(&keys.retired);
+    let secret = || keys.ssh.iter().chain(&keys.pgp).chain(&keys.retired).chain(&config.certificates);
     let folders: Vec<_> = secret().filter_map(|credential| credential.own_path().parent()).collect();
     let named: Vec<_> = secret().chain(&keys.passphrases).chain(&keys.signers).map(place).collect();
     keys::unused(&folders, &named, passphrases)
 }
 
-fn text(ssh: &[SshKey], pgp: &[PgpKey], retired: &[PgpKey], unused: &[Unused]) -> String {
+fn text(ssh: &[SshKey], pgp: &[PgpKey], retired: &[PgpKey]) -> Vec<String> {
     let mut lines = Vec::new();
     for key in ssh {
         lines.push(format!("ssh  {}  {}  {}", key.algorithm, key.fingerprint, key.file.display()));
@@ -77,12 +90,30 @@ fn text(ssh: &[SshKey], pgp: &[PgpKey], retired: &[PgpKey], unused: &[Unused]) -
         let user = key.user_id.as_deref().unwrap_or("no user id");
         lines.push(format!("     {user}; decrypts what is encrypted to {}", key.decrypts.join(", ")));
     }
-    for key in unused {
+    lines
+}
+
+fn entra_text(certificates: &[EntraCertificate]) -> Vec<String> {
+    let lines = certificates.iter().flat_map(|certificate| {
+        let EntraCertificate { subject, bits, thumbprint, begins, expires, file, .. } = certificate;
+        [
+            format!("entra  RSA {bits}  {thumbprint}  {}", file.display()),
+            format!("     in use; made {begins}; expires {expires}; {subject}"),
+        ]
+    });
+    lines.collect()
+}
+
+fn unused_text(unused: &[Unused]) -> Vec<String> {
+    let lines = unused.iter().flat_map(|key| {
         let fingerprint = key.fingerprint.as_deref().unwrap_or("locked, no passphrase of keys.passphrases fits");
-        lines.push(format!("{}  {fingerprint}  {}", key.kind, key.file.display()));
-        lines.push(format!("     NOT IN USE: keys.{} of the configuration does not name it", key.kind));
-    }
-    lines.join("\n")
+        let named_by = if key.kind == "entra" { "entra.certificate".to_owned() } else { format!("keys.{}", key.kind) };
+        [
+            format!("{}  {fingerprint}  {}", key.kind, key.file.display()),
+            format!("     NOT IN USE: {named_by} of the configuration does not name it"),
+        ]
+    });
+    lines.collect()
 }
 
 fn end(expires: Option<Timestamp>) -> String {
