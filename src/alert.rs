@@ -58,6 +58,7 @@ pub fn look(ledger: &Ledger, config: &Config, now: Timestamp) -> Result<(), Ledg
         missing: &missing,
         schedule: &config.schedule,
         firm_code: &config.site.firm_code,
+        max_age: config.mailboxes.graph.as_ref().and_then(|graph| graph.max_age.try_into().ok()),
     };
     let found = conditions(&facts, now);
     let changes = compare(found, ledger.open_alerts()?, &ledger.acknowledged_alerts()?);

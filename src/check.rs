@@ -6,6 +6,7 @@ mod rules;
 mod secrets;
 mod site;
 mod surroundings;
+mod tenant;
 
 use jiff::{Timestamp, Unit};
 use serde::Serialize;
@@ -42,14 +43,14 @@ pub struct Line {
     pub text: String,
 }
 
-/// Checks everything; without the site if `offline`.
+/// Checks everything; without the site and the tenant if `offline`.
 pub fn check(config: &Config, offline: bool, now: Timestamp) -> Vec<Line> {
     let mut lines = Lines(Vec::new());
     lines.add("configuration", Level::Ok, config.file.display().to_string());
     secrets::credentials(&mut lines, config);
     let inputs = lines.inputs(config);
     secrets::keys(&mut lines, config, now);
-    let ledger = lines.ledger(config, now);
+    let ledger = lines.ledger(config, offline, now);
     folders::check(&mut lines, config, ledger.as_ref());
     container::check(&mut lines, config, ledger.as_ref(), offline, now);
     surroundings::schedule(&mut lines, config, now);
@@ -106,7 +107,7 @@ impl Lines {
     }
 
     /// The ledger, the operators' files beside it, and what needs a person.
-    fn ledger(&mut self, config: &Config, now: Timestamp) -> Option<Ledger> {
+    fn ledger(&mut self, config: &Config, offline: bool, now: Timestamp) -> Option<Ledger> {
         if let Err(error) = owner::of_state(config) {
             self.failed("state", &error);
             return None;
@@ -122,7 +123,8 @@ impl Lines {
                 return None;
             }
         };
-        rules::check(self, config, &ledger, now);
+        let directory = tenant::check(self, config, &ledger, offline, now);
+        rules::check(self, config, &ledger, directory, now);
         match report::needs(&ledger, config, now) {
             Err(error) => self.failed("ledger", &error),
             Ok(needs) if needs.is_clear() => self.add("open matters", Level::Ok, "nothing needs a person".to_owned()),

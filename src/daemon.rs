@@ -17,6 +17,7 @@ mod rules;
 mod runs;
 mod signals;
 mod systemd;
+mod tenant;
 mod waker;
 mod words;
 
@@ -36,6 +37,7 @@ use self::hints::Hints;
 use self::rules::OperatorFiles;
 use self::signals::{Asked, Signals};
 use self::systemd::Systemd;
+use self::tenant::Asking;
 use self::waker::Waker;
 use self::words::Known;
 use crate::alert;
@@ -93,6 +95,7 @@ pub fn run(config_file: &Path, patience: Duration, log: Vec<String>) -> Result<(
         hints: Hints::default(),
         run: None,
         delivery: None,
+        asking: Asking::default(),
         stopping: false,
         anew: None,
         not_before: None,
@@ -132,6 +135,8 @@ struct Daemon {
     run: Option<Run>,
     /// The child that sends what people are to be told.
     delivery: Option<Child>,
+    /// The child that asks for the tenant's users.
+    asking: Asking,
     stopping: bool,
     /// When configuration or mapping changed last, which may have mended what failed before.
     anew: Option<Timestamp>,
@@ -149,6 +154,7 @@ enum Event {
     Asked(Asked),
     RunEnded(std::io::Result<std::process::ExitStatus>),
     Delivered(std::io::Result<std::process::ExitStatus>),
+    TenantAnswered(std::io::Result<std::process::ExitStatus>),
     Minute,
     Look,
 }
@@ -171,6 +177,7 @@ impl Daemon {
                 asked = signals.next() => Event::Asked(asked),
                 ended = end_of(run) => Event::RunEnded(ended),
                 ended = end_of(self.delivery.as_mut()) => Event::Delivered(ended),
+                ended = end_of(self.asking.child.as_mut()) => Event::TenantAnswered(ended),
                 () = waker.minute() => Event::Minute,
                 () = self.hints.next() => {
                     looks.reset();
@@ -196,6 +203,7 @@ impl Daemon {
                 self.show_status();
             }
             Event::Delivered(ended) => self.delivered(ended),
+            Event::TenantAnswered(ended) => self.tenant_answered(ended),
             Event::Minute => self.minute(),
             Event::Look => self.look(),
         }
@@ -252,6 +260,7 @@ impl Daemon {
         }
         // What it had not sent is sent after the next start.
         self.delivery = None;
+        self.asking.child = None;
         match &mut self.run {
             Some(run) => {
                 info!("stopping: the run in flight goes to its next safe point");

@@ -35,3 +35,5 @@ pub const RULES_REJECTED: &str = "f1f8c5866586495c86a453c7c70d4092";
 pub const CONFIGURATION_REJECTED: &str = "925348fa567f467581748d0cf3913aee";
 /// Metrics cannot be served.
 pub const METRICS_NOT_SERVED: &str = "cf8a9e210b0143bd9727537b75e91631";
+/// The tenant's users could not be read anew; the last good snapshot stays in force.
+pub const DIRECTORY_FAILED: &str = "7f926d13e34a4994b82d187b47d78e92";

@@ -56,8 +56,8 @@ use crate::download::Progress;
 use crate::durable::Disk;
 use crate::inputs::{self, Inputs, RulesFrom};
 use crate::ledger::{
-    Certificate, FileReport, FileState, Ledger, LedgerError, Outcome, Restaging, RuleSetId, RunId, RunReport,
-    RunTrouble, Scratch, invoked_by,
+    Certificate, CertificateKind, FileReport, FileState, Ledger, LedgerError, Outcome, Restaging, RuleSetId, RunId,
+    RunReport, RunTrouble, Scratch, invoked_by,
 };
 use crate::lock::Lock;
 use crate::owner;
@@ -303,16 +303,24 @@ fn tools<'a>(
     }
 }
 
-/// The certificates that ICE may encrypt to; retired keys open old exports only, so their end is nobody's matter.
+/// The certificates that ICE may encrypt to, and those for the sign-in to Microsoft Entra; retired keys open old exports
+/// only, so their end is nobody's matter.
 fn certificates(job: &Job<'_>) -> Vec<Certificate> {
     let all = job.inputs.keys.certificates().into_iter();
     let in_use = all.filter(|one| job.config.keys.pgp.iter().any(|credential| credential.name() == one.credential));
     let recorded = in_use.map(|one| Certificate {
+        kind: CertificateKind::Pgp,
         fingerprint: one.fingerprint,
         credential: one.credential,
         expires: one.expires.and_then(|end| Timestamp::try_from(end).ok()),
     });
-    recorded.collect()
+    let entra = inputs::entra_certificates(job.config).into_iter().map(|one| Certificate {
+        kind: CertificateKind::Entra,
+        fingerprint: one.thumbprint(),
+        expires: Some(one.ends),
+        credential: one.name,
+    });
+    recorded.chain(entra).collect()
 }
 
 /// Mapping, list and settings of this run, kept in the ledger before anything is placed by them.

@@ -1,23 +1,31 @@
-//! What a run is given beside its settings: keys, profile, mapping and mailbox list, read from disk into types.
+//! What a run is given beside its settings: keys, profile, mapping and mailbox list, read from disk into types, and the
+//! tenant's users.
 
+mod directory;
 mod force;
 mod found;
 mod rules;
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use secrecy::ExposeSecret;
 use secrecy::zeroize::Zeroizing;
 use tracing::warn;
 
+pub use self::directory::{
+    Asked, Dwindled, Snapshot, ask_tenant, confirm_tenant, kept_directory, kept_users, say_tenant,
+};
 pub use self::force::{News, news, numbers, put_in_force};
 pub use self::found::{Found, Good, Kind, Read, Rejected, Shrinkage, find, kept_list, list_with_names};
 pub use self::rules::{RulesFrom, choose, from_stored, rules, rules_strictly, to_stored};
 use crate::config::{Config, Credential, CredentialError, ProfileSource};
 use crate::decrypt::{self, DecryptError, KeyError, SecretKeys, Signers};
+use crate::directory::DirectoryError;
 use crate::download::sftp::Secrets;
 use crate::durable::{AtPath, PathError};
+use crate::entra::Certificate;
 use crate::export::profile::{Profile, ProfileError, builtin_names};
 use crate::ledger::LedgerError;
 use crate::resolve::{CanonicalError, RowError};
@@ -92,6 +100,18 @@ pub enum InputError {
          started by hand, takes it as it is"
     )]
     NotInForce(&'static str),
+    /// The tenant was never asked with success.
+    #[error(
+        "no snapshot of the tenant's users is in force yet: the daemon asks for it every few minutes; icechatd mailboxes \
+         refresh asks now, and says what keeps it from answering"
+    )]
+    NoDirectory,
+    /// The tenant does not answer, and never did.
+    #[error("the tenant's users are needed to tell who is valid (mailboxes.graph), and no snapshot is in force yet")]
+    Tenant(#[source] Arc<DirectoryError>),
+    /// The tenant has far fewer mailboxes than the snapshot in force.
+    #[error("the tenant's users are rejected: {0}")]
+    Dwindled(Dwindled),
     /// What the ledger keeps cannot be read.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
@@ -104,10 +124,10 @@ pub enum InputError {
 }
 
 impl InputError {
-    /// Whether it is the mailbox list that is at fault, rather than the mapping.
+    /// Whether it is the mailbox list, or the tenant's users, that is at fault, rather than the mapping.
     pub fn is_about_the_list(&self) -> bool {
         match self {
-            Self::List { .. } | Self::Shrunk(_) => true,
+            Self::List { .. } | Self::Shrunk(_) | Self::NoDirectory | Self::Tenant(_) | Self::Dwindled(_) => true,
             Self::File { key, .. } => *key == "mailboxes.list",
             _ => false,
         }
@@ -242,6 +262,16 @@ fn profile_file(path: &Path) -> Result<Profile, InputError> {
     let text = std::fs::read_to_string(path).at(path);
     let text = text.map_err(|source| InputError::File { key: "the profile (export.profile)", source })?;
     Ok(Profile::parse(&path.display().to_string(), &text)?)
+}
+
+/// The certificates for the sign-in to Microsoft Entra that can be read; what is wrong with another is said by who signs in.
+pub fn entra_certificates(config: &Config) -> Vec<Certificate> {
+    let credentials = config.entra.iter().flat_map(|entra| &entra.certificates);
+    let read = |credential: &Credential| {
+        let bytes = credential.read().ok()?;
+        Certificate::parse(credential.name(), bytes.expose_secret()).ok()
+    };
+    credentials.filter_map(read).collect()
 }
 
 /// What the site asks for: SSH keys, passphrases, password.

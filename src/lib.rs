@@ -17,7 +17,7 @@
 //!
 //! Around them: [`cli`] (one file for each verb), [`daemon`] and [`schedule`], [`demo`], [`check`] and [`verify`], [`keys`],
 //! [`report`], [`held`], [`alert`], [`in_flight`], [`waiting`] and [`metrics`], [`inputs`] (keys, profile, mapping and list as a run is
-//! given them), [`entra`] (who we are to the firm's Microsoft tenant), [`config`].
+//! given them), [`entra`] (who we are to the firm's Microsoft tenant), [`directory`] (its users), [`config`].
 //!
 //! Below them small rooms hold what several need and none owns: [`books`], [`digest`], [`domain`] and [`mailbox`]
 //! (values known everywhere), [`cause`], [`durable`] (the seam to the file system), [`events`], [`exit_code`], [`lock`],
@@ -42,6 +42,7 @@ pub mod daemon;
 pub mod decrypt;
 pub mod demo;
 pub mod digest;
+pub mod directory;
 pub mod domain;
 pub mod download;
 pub mod durable;

@@ -338,7 +338,11 @@ fn the_verbs_for_certificates() {
     let listed = listed.trim().rsplit('=').next().unwrap().replace(':', "");
     assert_eq!((certificate["thumbprint"].as_str().unwrap(), &certificate["bits"]), (listed.as_str(), &json!(3072)));
     assert!(shown["unused"].as_array().unwrap().is_empty(), "{shown}");
-    assert!(firm.run(&["keys", "show"]).expect(0).out.contains(&listed));
+    let sha1 = openssl(&["x509", "-in", file.to_str().unwrap(), "-noout", "-fingerprint", "-sha1"], firm.dir.path());
+    let sha1 = sha1.trim().rsplit('=').next().unwrap().replace(':', "");
+    let text_of_show = firm.run(&["keys", "show"]).expect(0).out;
+    assert!(text_of_show.contains(&listed) && text_of_show.contains(&sha1), "{text_of_show}");
+    assert_eq!(certificate["sha1_thumbprint"], json!(sha1), "the one that the portal shows");
     let lasts = |key: &str| certificate[key].as_str().unwrap().parse::<Timestamp>().unwrap().as_second();
     assert_eq!((lasts("expires") - lasts("begins")) / 86_400, 365);
 
@@ -405,8 +409,45 @@ fn endpoints_without_tls_are_on_this_machine_alone() {
         let said: Said = section(&format!("graph = \"{bad}\"")).expect(78);
         assert!(said.err.contains("entra.graph"), "{said:?}");
     }
-    for (lines, key) in [("tenant = \"common\"", "tenant"), ("certificate = []", "entra.certificate")] {
-        let lines = if key == "tenant" { "authority = \"https://a\"\n[alerts]\ntenant = \"x\"" } else { lines };
-        assert!(section(lines).expect(78).err.contains(key));
+    assert!(section("certificate = []").expect(78).err.contains("entra.certificate: no certificate"));
+}
+
+#[test]
+fn what_graph_is_asked_for_is_checked_where_it_stands() {
+    let firm = Firm::with(&Settings::default());
+    let said = |graph: &str, more: &str| {
+        let mailboxes = format!("domains = [\"contoso.com\"]\n{graph}\n");
+        firm.configure(&Settings { mailboxes, more: more.to_owned(), ..Settings::default() });
+        firm.run(&["status"])
+    };
+    let entra = format!("[entra]\ntenant = \"contoso.com\"\nclient_id = \"{CLIENT}\"\n");
+    for good in [
+        "graph = true",
+        "graph = false",
+        "graph = { max_age = \"12h\" }",
+        "[mailboxes.graph]",
+        "[mailboxes.graph]\nim_id_attribute = \"extension_0a1b_imId\"",
+        "graph = { im_id_attribute = \"employeeId\" }",
+    ] {
+        said(good, &entra).expect(0);
+    }
+    for (bad, words) in [
+        ("graph = 1", "true or false"),
+        ("graph = { nonsense = 1 }", "unknown key"),
+        ("graph = { max_age = \"1h\" }", "twelve hours"),
+        ("graph = { im_id_attribute = \"a,mail\" }", "no property of a user"),
+        ("graph = { im_id_attribute = \"a.b.c\" }", "no property of a user"),
+        ("graph = { im_id_attribute = \"a&$filter\" }", "no property of a user"),
+    ] {
+        let said = said(bad, &entra).expect(78);
+        assert!(said.err.contains("mailboxes.graph: ") && said.err.contains(words), "{said:?}");
+    }
+    let alone = said("graph = true", "").expect(78);
+    assert!(alone.err.contains("needs a section [entra]") && alone.err.contains("docs/entra.md"), "{alone:?}");
+    for (line, words) in [("tenant = \"common\"", "names no tenant"), ("client_id = \"app\"", "no application ID")] {
+        let key = line.split(' ').next().unwrap();
+        let kept: Vec<&str> = entra.lines().filter(|kept| !kept.starts_with(key)).collect();
+        let said = said("", &format!("{}\n{line}\n", kept.join("\n"))).expect(78);
+        assert!(said.err.contains(&format!("entra.{key}: {words}")), "{said:?}");
     }
 }

@@ -11,8 +11,8 @@ use super::days;
 use super::kind::Kind;
 use crate::config::Schedule;
 use crate::ledger::{
-    Astray, Certificate, Circumstances, Concern, Export, FailedReplay, LastAtSite, Rejection, RunTrouble, Trouble,
-    UnplacedPerson,
+    Astray, Certificate, CertificateKind, Circumstances, Concern, DirectoryStanding, Export, FailedReplay, LastAtSite,
+    Rejection, RunTrouble, Trouble, UnplacedPerson,
 };
 use crate::schedule;
 
@@ -49,6 +49,8 @@ pub struct Facts<'a> {
     pub schedule: &'a Schedule,
     /// Whose exports they should be.
     pub firm_code: &'a str,
+    /// How old what the tenant said of its users may be; none where it is not asked.
+    pub max_age: Option<SignedDuration>,
 }
 
 /// Everything that is the matter now, each kind and subject once, the most urgent first.
@@ -88,7 +90,8 @@ pub fn conditions(facts: &Facts<'_>, now: Timestamp) -> Vec<Condition> {
     }));
     found.extend(known.rejections.iter().filter_map(of_rejection));
     found.extend(known.concerns.iter().flat_map(of_version));
-    found.extend(known.certificates.iter().filter_map(|certificate| of_expiry(certificate, now)));
+    found.extend(expiring(&known.certificates, now));
+    found.extend(known.directory.iter().zip(facts.max_age).flat_map(|(users, age)| of_directory(users, age, now)));
     found.extend(known.undelivered.iter().map(|dead| {
         let channel = dead.channel.as_str();
         let words = format!("{channel}: {} message(s) given up, the last because of: {}", dead.notices, dead.error);
@@ -246,6 +249,7 @@ fn of_rejection(rejection: &Rejection) -> Option<Condition> {
     let kind = match rejection.kind.as_str() {
         "mapping" => Kind::MappingRejected,
         "list" => Kind::ListRejected,
+        "directory" => Kind::DirectoryRejected,
         "configuration" => Kind::ConfigurationRejected,
         _ => return None,
     };
@@ -266,7 +270,7 @@ fn of_version(concern: &Concern) -> Vec<Condition> {
         let kind = match one["kind"].as_str() {
             Some("moved") => Kind::MappingMoved,
             Some("overrides") => Kind::MappingOverrides,
-            Some("removed") if concern.kind != "list" => Kind::MappingRemoved,
+            Some("removed") if concern.kind == "mapping" => Kind::MappingRemoved,
             Some("removed" | "shrunk") => Kind::ListShrunk,
             _ => continue,
         };
@@ -277,12 +281,39 @@ fn of_version(concern: &Concern) -> Vec<Condition> {
     found
 }
 
+/// A certificate for the sign-in is no matter while another one lasts: it was rotated out.
+fn expiring(all: &[Certificate], now: Timestamp) -> Vec<Condition> {
+    let lasts = |one: &Certificate| one.expires.is_none_or(|end| end.duration_since(now) > EXPIRY);
+    let signs_in = all.iter().any(|one| one.kind == CertificateKind::Entra && lasts(one));
+    let is_over = |one: &Certificate| one.kind == CertificateKind::Entra && signs_in;
+    let matters = |one: &&Certificate| !lasts(one) && !is_over(one);
+    all.iter().filter(matters).filter_map(|one| of_expiry(one, now)).collect()
+}
+
 fn of_expiry(certificate: &Certificate, now: Timestamp) -> Option<Condition> {
     let expires = certificate.expires?;
-    let left = expires.duration_since(now);
     let day = expires.strftime("%Y-%m-%d");
-    let when = if left <= SignedDuration::ZERO { "ended on" } else { "ends on" };
+    let when = if expires <= now { "ended on" } else { "ends on" };
     let Certificate { fingerprint, credential, .. } = certificate;
+    let kind = match certificate.kind {
+        CertificateKind::Pgp => Kind::KeyExpiry,
+        CertificateKind::Entra => Kind::EntraExpiry,
+    };
     let words = format!("the certificate {fingerprint} of {credential} {when} {day}");
-    (left <= EXPIRY).then(|| condition(Kind::KeyExpiry, fingerprint, words))
+    Some(condition(kind, fingerprint, words))
+}
+
+/// How old the tenant's users are, and what several of them claim.
+fn of_directory(users: &DirectoryStanding, max_age: SignedDuration, now: Timestamp) -> Vec<Condition> {
+    let why = users.error.as_deref().map_or_else(String::new, |error| format!(": {error}"));
+    let old = match users.refreshed {
+        Some(last) if now.duration_since(last) > max_age => {
+            Some(format!("the tenant's users were read last on {}{why}", last.strftime("%Y-%m-%d %H:%M UTC")))
+        }
+        None if users.error.is_some() => Some(format!("the tenant's users could not be read yet{why}")),
+        _ => None,
+    };
+    let old = old.map(|words| condition(Kind::DirectoryStale, "", words));
+    let contested = users.contested.iter().map(|line| condition(Kind::ImIdContested, line, line));
+    old.into_iter().chain(contested).collect()
 }

@@ -81,13 +81,21 @@ pub enum Kind {
     ListShrunk,
     /// A PGP certificate of yours ends within 30 days, or has ended.
     KeyExpiry,
+    /// The certificate that signs in to Microsoft Entra ends within 30 days, or has ended.
+    EntraExpiry,
+    /// The tenant's users do not count; the last good snapshot stays in force.
+    DirectoryRejected,
+    /// The tenant's users were not read for longer than `mailboxes.graph.max_age`.
+    DirectoryStale,
+    /// Several of the tenant's users claim one ImId or address, and none of them has it.
+    ImIdContested,
     /// Messages by one channel were given up after three days, and none got through since.
     NotDelivered,
 }
 
 impl Kind {
     /// All of them, in the order of docs/alerts.md.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 32] = [
         Self::RunFailed,
         Self::LoginRefused,
         Self::SiteUnreachable,
@@ -115,6 +123,10 @@ impl Kind {
         Self::MappingRemoved,
         Self::ListShrunk,
         Self::KeyExpiry,
+        Self::EntraExpiry,
+        Self::DirectoryRejected,
+        Self::DirectoryStale,
+        Self::ImIdContested,
         Self::NotDelivered,
     ];
 
@@ -182,6 +194,10 @@ impl Kind {
             Self::MappingRemoved => &words::MAPPING_REMOVED,
             Self::ListShrunk => &words::LIST_SHRUNK,
             Self::KeyExpiry => &words::KEY_EXPIRY,
+            Self::EntraExpiry => &words::ENTRA_EXPIRY,
+            Self::DirectoryRejected => &words::DIRECTORY_REJECTED,
+            Self::DirectoryStale => &words::DIRECTORY_STALE,
+            Self::ImIdContested => &words::IM_ID_CONTESTED,
             Self::NotDelivered => &words::NOT_DELIVERED,
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::civil::{Date, Weekday, date, time};
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, ToSpan};
+use jiff::{SignedDuration, Timestamp, ToSpan};
 
 use super::conditions::{Condition, Facts, conditions};
 use super::kind::{Kind, Severity};
@@ -13,8 +13,8 @@ use super::telling::{Changes, compare, end_is_told, is_due};
 use crate::config::Schedule;
 use crate::digest::Sha256;
 use crate::ledger::{
-    Ack, AlertId, AlertRow, Certificate, Channel, Circumstances, Concern, Export, FailedReplay, LastAtSite, Rejection,
-    Trouble, Undelivered, Unknown, UnplacedPerson,
+    Ack, AlertId, AlertRow, Certificate, CertificateKind, Channel, Circumstances, Concern, DirectoryStanding, Export,
+    FailedReplay, LastAtSite, Rejection, Trouble, Undelivered, Unknown, UnplacedPerson,
 };
 
 fn at(text: &str) -> Timestamp {
@@ -67,7 +67,8 @@ fn export(day: Date, available: u64) -> Export {
 
 fn told_at(circumstances: &Circumstances, missing: &[Date], now: Timestamp) -> Vec<Condition> {
     let schedule = schedule();
-    conditions(&Facts { circumstances, missing, schedule: &schedule, firm_code: "ACME" }, now)
+    let max_age = Some(SignedDuration::from_hours(48));
+    conditions(&Facts { circumstances, missing, schedule: &schedule, firm_code: "ACME", max_age }, now)
 }
 
 fn told(circumstances: &Circumstances) -> Vec<(&'static str, String, String)> {
@@ -81,6 +82,7 @@ fn where_nothing_is_the_matter_nothing_is_told() {
         last_run: Some(LastAtSite { good: true, ..failed(None, "2026-11-20T06:30:00Z") }),
         exports: vec![export(date(2026, 11, 19), 5)],
         certificates: vec![Certificate {
+            kind: CertificateKind::Pgp,
             fingerprint: "AB".to_owned(),
             credential: "pgp-key".to_owned(),
             expires: Some(now() + 31 * 24.hours()),
@@ -237,6 +239,7 @@ fn each_missing_day_is_told_by_itself() {
 fn a_certificate_is_told_from_thirty_days_before_its_end_on() {
     for (left, words) in [(31 * 24, None), (30 * 24, Some("ends on")), (1, Some("ends on")), (0, Some("ended on"))] {
         let certificate = Certificate {
+            kind: CertificateKind::Pgp,
             fingerprint: "AB".to_owned(),
             credential: "pgp-key".to_owned(),
             expires: Some(now() + left.hours()),
@@ -244,6 +247,50 @@ fn a_certificate_is_told_from_thirty_days_before_its_end_on() {
         let found = told(&Circumstances { certificates: vec![certificate], ..Circumstances::default() });
         assert_eq!(found.first().is_some_and(|one| one.2.contains(words.unwrap_or("?"))), words.is_some(), "{left}");
     }
+}
+
+#[test]
+fn a_certificate_for_the_sign_in_is_no_matter_while_another_lasts() {
+    let certificate = |name: &str, left: i64| Certificate {
+        kind: CertificateKind::Entra,
+        fingerprint: name.to_owned(),
+        credential: name.to_owned(),
+        expires: Some(now() + left.hours()),
+    };
+    let kinds = |certificates| {
+        let found = told(&Circumstances { certificates, ..Circumstances::default() });
+        found.into_iter().map(|(kind, subject, _)| (kind, subject)).collect::<Vec<_>>()
+    };
+    let (old, new) = (certificate("old", 24), certificate("new", 24 * 300));
+    assert_eq!(kinds(vec![old.clone()]), [("entra_expiry", "old".to_owned())]);
+    assert_eq!(kinds(vec![old.clone(), new.clone()]), []);
+    let pgp = Certificate { kind: CertificateKind::Pgp, ..old };
+    assert_eq!(kinds(vec![pgp, new]), [("key_expiry", "old".to_owned())], "ICE encrypts to that one");
+}
+
+#[test]
+fn the_tenants_users_are_told_when_they_are_old_or_contradict_each_other() {
+    let of = |refreshed: Option<i64>, error: Option<&str>, contested: &[&str]| {
+        let directory = Some(DirectoryStanding {
+            refreshed: refreshed.map(|hours| now() - hours.hours()),
+            tried: now(),
+            error: error.map(str::to_owned),
+            contested: contested.iter().map(|line| (*line).to_owned()).collect(),
+            ..DirectoryStanding::default()
+        });
+        told(&Circumstances { directory, ..Circumstances::default() })
+    };
+    assert_eq!(of(Some(48), Some("down"), &[]), [], "it may be down for a while");
+    let old = of(Some(49), Some("down"), &[]);
+    assert!(old[0].0 == "directory_stale" && old[0].2.ends_with("2026-11-18 12:00 UTC: down"), "{old:?}");
+    assert_eq!(of(Some(49), None, &[])[0].0, "directory_stale", "nobody asked");
+    assert!(of(None, Some("down"), &[])[0].2.contains("could not be read yet: down"));
+    let contested = of(Some(1), None, &["the ImId x is that of several users: a, b"]);
+    assert_eq!((contested.len(), contested[0].0), (1, "im_id_contested"));
+    let circumstances = Circumstances { directory: Some(DirectoryStanding::default()), ..Circumstances::default() };
+    let facts =
+        Facts { circumstances: &circumstances, missing: &[], schedule: &schedule(), firm_code: "A", max_age: None };
+    assert_eq!(conditions(&facts, now()), [], "it is not asked any more");
 }
 
 #[test]

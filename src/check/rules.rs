@@ -1,5 +1,7 @@
 //! The part of `check` that looks at mapping and mailbox list, and at the mailboxes that the configuration names.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{Level, Lines, changed, dated, days_between};
@@ -7,14 +9,21 @@ use crate::cause::chain;
 use crate::config::Config;
 use crate::inputs::{self, RulesFrom};
 use crate::ledger::{Ledger, LedgerError};
-use crate::resolve::RuleSet;
+use crate::resolve::{Directory, RuleSet};
 
 /// A mailbox list that is older is worth a warning: people join and leave. Days.
 const OLD_LIST: i64 = 30;
 
 /// The operators' files as they stand. A run goes on without them if it has an earlier, good set.
-pub(super) fn check(lines: &mut Lines, config: &Config, ledger: &Ledger, now: Timestamp) {
-    match inputs::rules_strictly(config) {
+/// `directory`: the tenant's users as they were read now.
+pub(super) fn check(
+    lines: &mut Lines,
+    config: &Config,
+    ledger: &Ledger,
+    directory: Option<Arc<Directory>>,
+    now: Timestamp,
+) {
+    match inputs::rules_strictly(config, directory) {
         Ok(rules) => {
             mapping(lines, config, ledger, &rules, now);
             list(lines, config, ledger, &rules, now);
@@ -56,7 +65,14 @@ fn in_force(ledger: &Ledger, kind: &str, bytes: &[u8], now: Timestamp) -> Result
 fn list(lines: &mut Lines, config: &Config, ledger: &Ledger, rules: &RuleSet, now: Timestamp) {
     const NAME: &str = "mailboxes";
     let (Some(path), Some(list)) = (&config.mailboxes.list, &rules.list) else {
-        return lines.add(NAME, Level::Ok, "any address of mailboxes.domains".to_owned());
+        let Some(directory) = &rules.directory else {
+            return lines.add(NAME, Level::Ok, "any address of mailboxes.domains".to_owned());
+        };
+        let found = directory.mailboxes.mailboxes();
+        return match in_force(ledger, "directory", &directory.canonical(), now) {
+            Ok(force) => lines.add(NAME, Level::Ok, format!("{found} of the tenant's users; {force}")),
+            Err(error) => lines.failed("ledger", &error),
+        };
     };
     let force = match in_force(ledger, "list", &list.canonical(), now) {
         Ok(force) => force,
@@ -80,7 +96,11 @@ fn addresses(lines: &mut Lines, config: &Config, rules: &RuleSet) {
         if rules.is_valid(mailbox) {
             lines.add("mailboxes", Level::Ok, text);
         } else {
-            let place = if rules.list.is_some() { "in mailboxes.list" } else { "of any of mailboxes.domains" };
+            let place = match (&rules.list, &rules.directory) {
+                (Some(_), _) => "in mailboxes.list",
+                (None, Some(_)) => "a mailbox of the tenant's users",
+                (None, None) => "of any of mailboxes.domains",
+            };
             let text = format!("{text} is not {place}; correct it, or add it there");
             lines.add("mailboxes", Level::Warning, text);
         }

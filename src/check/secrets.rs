@@ -15,7 +15,8 @@ use crate::keys::{self, KeyFile, PgpKey};
 /// A PGP certificate that ends sooner is worth a warning; 30 days, in seconds: a new one has to reach ICE first.
 const SOON: i64 = 30 * 86_400;
 
-/// Each credential is there, and nobody else's to read or replace. Without those for alerts a run does not fail.
+/// Each credential is there, and nobody else's to read or replace. Without those for alerts and for the tenant a run does not
+/// fail by itself.
 pub(super) fn credentials(lines: &mut Lines, config: &Config) {
     let keys = &config.keys;
     let named = keys.ssh.iter().chain(&keys.pgp).chain(&keys.retired).chain(&keys.passphrases).chain(&keys.signers);
@@ -27,7 +28,8 @@ pub(super) fn credentials(lines: &mut Lines, config: &Config) {
         credential(lines, each, Level::Failure);
     }
     let mail = config.mail.iter().filter_map(|mail| mail.login.as_ref().map(|(_, password)| password));
-    for each in config.alerts.webhook.iter().chain(&config.alerts.ping).chain(mail) {
+    let entra = config.entra.iter().flat_map(|entra| &entra.certificates);
+    for each in config.alerts.webhook.iter().chain(&config.alerts.ping).chain(mail).chain(entra) {
         credential(lines, each, Level::Warning);
     }
 }

@@ -12,7 +12,7 @@ use crate::exit_code::ExitCode;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Do not ask the site
+    /// Do not ask the site, nor the tenant
     #[arg(long)]
     offline: bool,
 

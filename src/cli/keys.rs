@@ -176,7 +176,7 @@ fn secrets(config: &KeysConfig) -> Result<Secrets, Failure> {
     Ok(Secrets {
         ssh: config.keys.ssh.iter().map(key_file).collect::<Result<_, _>>()?,
         pgp: config.keys.pgp.iter().map(key_file).collect::<Result<_, _>>()?,
-        entra: entra::certificates(config).map(key_file).collect::<Result<_, _>>()?,
+        entra: entra::standing(config).map(key_file).collect::<Result<_, _>>()?,
         passphrases: passphrases(config)?,
     })
 }
@@ -204,7 +204,7 @@ fn export(config: &KeysConfig, dir: &Path, json: bool) -> Result<(), Failure> {
         output::print(&file.display().to_string())?;
     }
     output::print("send these to ICE; README.txt has the words. None of them is secret.")?;
-    if entra::certificates(config).next().is_some() {
+    if entra::standing(config).next().is_some() {
         output::print("but for entra-*: an administrator of your tenant uploads the .cer at the app registration")?;
     }
     Ok(())
@@ -223,6 +223,12 @@ fn hand_out(config: &KeysConfig, dir: &Path) -> Result<keys::Exported, Failure> 
     let exported = keys::export(dir, hand_out, &secrets.passphrases)?;
     for key in &exported.missing {
         output::complain(&format!("{key} is not set: README.txt has a gap there; set it and export again"));
+    }
+    for missing in entra::certificates(config).filter(|certificate| certificate.path().is_none()) {
+        output::complain(&format!(
+            "entra.certificate: there is no {} yet; icechatd keys init --entra makes it",
+            missing.name()
+        ));
     }
     if exported.others {
         output::complain(&format!("{} holds other files too; send ICE only those named here", dir.display()));

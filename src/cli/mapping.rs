@@ -41,16 +41,18 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Which mappings and mailbox lists came into force: when, by whom, and what they changed
+    /// Which mappings, mailbox lists and users of the tenant came into force: when, by whom, and what they changed
     History {
         /// Print them as JSON
         #[arg(long)]
         json: bool,
     },
-    /// Put mapping and mailbox list in force as they stand, also a list that shrank sharply
-    #[command(long_about = "Put mapping and mailbox list in force as they stand, and show what that changes. It is \
-                            how a person confirms a list that was rejected because it shrank sharply. Files with errors \
-                            are never put in force.")]
+    /// Put mapping, mailbox list and the tenant's users in force as they stand, also where they shrank sharply
+    #[command(
+        long_about = "Put mapping, mailbox list and the tenant's users (mailboxes.graph) in force as they stand, and \
+                            show what that changes. It is how a person confirms a list, or users, that were rejected \
+                            because they shrank sharply. Files with errors are never put in force."
+    )]
     Accept {
         /// Only show what would change
         #[arg(short = 'n', long)]

@@ -9,6 +9,7 @@ mod held;
 mod ingest;
 mod keys;
 mod logging;
+mod mailboxes;
 mod man;
 mod mapping;
 mod output;
@@ -79,6 +80,9 @@ enum Verb {
     /// Validate mapping files, list who is missing, show and confirm what is in force
     #[command(subcommand)]
     Mapping(mapping::Verb),
+    /// The tenant's users: ask for them now; why is an address valid or not
+    #[command(subcommand)]
+    Mailboxes(mailboxes::Verb),
     /// The export profiles, and how well one fits an export
     #[command(subcommand)]
     Profile(profile::Verb),
@@ -208,6 +212,7 @@ fn dispatch(arguments: Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
         Verb::Check(check) => check::check(config, &check),
         Verb::Keys(verb) => keys::keys(config, &verb),
         Verb::Mapping(verb) => mapping::mapping(config, &verb),
+        Verb::Mailboxes(verb) => mailboxes::mailboxes(&place, &verb),
         Verb::Profile(verb) => profile::profile(config, &verb),
         Verb::Status(status) => status::status(config, &status),
         Verb::Alert(verb) => alert::alert(&place, &verb),

@@ -96,7 +96,7 @@ fn facts(config: &Config, invalid: Option<String>) -> Result<Facts, Failure> {
         Some(ledger) => ledger,
         None => Ledger::none()?,
     };
-    let rejected = inputs::rules_strictly(config).err();
+    let rejected = inputs::rules_strictly(config, None).err();
     Ok(Facts {
         invalid,
         daemon: is_held(&state.join("daemon.lock")),

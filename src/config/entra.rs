@@ -58,8 +58,9 @@ pub(super) fn directory(value: Value<'_>) -> Result<Option<Directory>, Problem> 
 
 fn max_age(value: Value<'_>) -> Result<Duration, Problem> {
     let age = values::duration(value)?;
-    let is_long = age >= Duration::from_hours(1);
-    is_long.then_some(age).ok_or_else(|| value.problem("shorter than an hour, between two refreshes; write \"48h\""))
+    let is_long = age >= Duration::from_hours(12);
+    let what = "shorter than twelve hours, and the tenant is asked every six; write it as in \"48h\"";
+    is_long.then_some(age).ok_or_else(|| value.problem(what))
 }
 
 /// A tenant's id, or one of its domains: it becomes part of an address.

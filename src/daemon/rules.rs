@@ -28,7 +28,7 @@ const DAEMON: &str = "icechatd run";
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Judged {
     stamp: Stamp,
-    in_force: [Option<Sha256>; 2],
+    in_force: [Option<Sha256>; 3],
 }
 
 /// What the looks at mapping folder and mailbox list have shown so far.
@@ -57,8 +57,8 @@ impl OperatorFiles {
         !self.rejected.is_empty()
     }
 
-    /// Looks. Whether another mapping or list is in force than at the last look; one that is rejected leaves the last good
-    /// one in force.
+    /// Looks. Whether another mapping, list or snapshot of the tenant's users is in force than at the last look; one that is
+    /// rejected leaves the last good one in force.
     pub(super) fn look(&mut self, config: &Config, ledger: &Ledger, now: Timestamp) -> Result<bool, InputError> {
         let stamp = stamp(config);
         if !self.stands_still(&stamp) {
@@ -82,7 +82,7 @@ impl OperatorFiles {
         Ok(!news.is_empty() || before.is_some_and(|before| self.in_force() != Some(before.in_force)))
     }
 
-    fn in_force(&self) -> Option<[Option<Sha256>; 2]> {
+    fn in_force(&self) -> Option<[Option<Sha256>; 3]> {
         self.judged.as_ref().map(|judged| judged.in_force)
     }
 
@@ -150,8 +150,9 @@ fn stamp(config: &Config) -> Stamp {
     Stamp::of(&config.mapping.directory, config.mailboxes.list.as_deref())
 }
 
-fn in_force(ledger: &Ledger) -> Result<[Option<Sha256>; 2], LedgerError> {
-    Ok([ledger.in_force_digest(Kind::Mapping.as_str())?, ledger.in_force_digest(Kind::List.as_str())?])
+fn in_force(ledger: &Ledger) -> Result<[Option<Sha256>; 3], LedgerError> {
+    let digest = |kind: Kind| ledger.in_force_digest(kind.as_str());
+    Ok([digest(Kind::Mapping)?, digest(Kind::List)?, digest(Kind::Directory)?])
 }
 
 fn faults_in(folder: &Path, rejected: Option<&Rejected>) -> Faults {

@@ -22,7 +22,11 @@ const IN_THE_WAY: SignedDuration = SignedDuration::from_mins(1);
 impl Daemon {
     pub(super) fn start_what_is_due(&mut self) {
         let due = self.due(Timestamp::now());
-        if let Some(Some(work)) = self.say(due) {
+        let due = self.say(due).flatten();
+        if !self.tenant_is_asked(due.is_some()) {
+            return;
+        }
+        if let Some(work) = due {
             self.start(work);
             self.show_status();
         }

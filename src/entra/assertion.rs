@@ -1,6 +1,7 @@
 //! The statement by which this program proves who it is: a JSON Web Token that the certificate's key signs.
 //! Alone knows the library that signs.
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::signature::{KeyPair, RSA_PSS_SHA256, RsaKeyPair};
 use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
@@ -43,6 +44,11 @@ impl Signer {
         self.0.sign(&RSA_PSS_SHA256, &SystemRandom::new(), message, &mut signature).ok()?;
         Some(signature)
     }
+}
+
+/// By which Entra's pages call a certificate; nothing trusts in it.
+pub(super) fn sha1(bytes: &[u8]) -> Vec<u8> {
+    digest(&SHA1_FOR_LEGACY_USE_ONLY, bytes).as_ref().to_vec()
 }
 
 /// The assertion for one request at `audience`; none where the system has no randomness.

@@ -8,7 +8,7 @@ use x509_cert::Certificate as X509;
 use x509_cert::der::{Decode, Encode};
 use zeroize::Zeroizing;
 
-use super::assertion::Signer;
+use super::assertion::{Signer, sha1};
 use crate::digest::Sha256;
 
 /// Why a file holds no certificate that can be signed in with. Nothing of the file stands in it.
@@ -101,7 +101,12 @@ impl Certificate {
         Err(CertificateError::Mismatch { name: name() })
     }
 
-    /// SHA-256 of the certificate, as Entra's pages show it: upper-case hexadecimal digits.
+    /// SHA-1 of the certificate, as Entra's pages show it: upper-case hexadecimal digits.
+    pub fn sha1_thumbprint(&self) -> String {
+        HEXUPPER.encode(&sha1(&self.der))
+    }
+
+    /// SHA-256 of the certificate: upper-case hexadecimal digits.
     pub fn thumbprint(&self) -> String {
         HEXUPPER.encode(&Sha256::of(&self.der).0)
     }

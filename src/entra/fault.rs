@@ -39,6 +39,9 @@ pub enum SignInError {
     /// The system gave no random bytes.
     #[error("no assertion could be signed: the system has no randomness")]
     Randomness,
+    /// The system.
+    #[error("the system refuses a runtime")]
+    Runtime(#[from] std::io::Error),
     /// Nobody there.
     #[error("the sign-in could not be asked for")]
     NoAnswer(#[from] NoAnswer),
@@ -65,7 +68,7 @@ impl SignInError {
 
     /// Whether a person must do something first: nothing of it passes by itself.
     pub fn needs_a_person(&self) -> bool {
-        !matches!(self, Self::NoAnswer(_) | Self::Strange { status: 429 | 500.., .. })
+        !matches!(self, Self::NoAnswer(_) | Self::Runtime(_) | Self::Strange { status: 429 | 500.., .. })
     }
 }
 

@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Mutex;
 use tokio::time::sleep;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::assertion::assertion;
 use super::web::{Answer, Web};
@@ -93,9 +93,19 @@ impl SignIn {
         if let Some(token) = tokens.get(scope).filter(|token| token.is_fresh(Timestamp::now())) {
             return Ok(token.clone());
         }
-        let token = self.ask(scope).await?;
+        let (token, certificate) = self.ask(scope).await?;
+        debug!("signed in by the certificate {}", certificate.name);
         tokens.insert(scope.to_owned(), token.clone());
         Ok(token)
+    }
+
+    /// Signs in now, for who has no runtime. The name of the certificate that the tenant took.
+    ///
+    /// # Errors
+    /// As [`SignIn::token`].
+    pub fn try_now(&self, scope: &str) -> Result<String, SignInError> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.ask(scope)).map(|(_, certificate)| certificate.name.clone())
     }
 
     /// A token in place of one that was refused, which nobody uses any more.
@@ -113,7 +123,7 @@ impl SignIn {
     }
 
     /// By the newest certificate that the tenant knows. A new one may not be uploaded yet; then the one before counts.
-    async fn ask(&self, scope: &str) -> Result<Token, SignInError> {
+    async fn ask(&self, scope: &str) -> Result<(Token, &Certificate), SignInError> {
         let now = Timestamp::now();
         let mut first = None;
         for certificate in self.certificates.iter().filter(|certificate| certificate.ends > now) {
@@ -123,11 +133,11 @@ impl SignIn {
                 }
                 Ok(token) => {
                     if let Some(error) = first {
-                        warn!("signed in by the certificate {}, because of the newer one: {error}", certificate.name);
+                        warn!("a newer certificate is not in use yet, signed in by {}; {error}", certificate.name);
                     }
-                    return Ok(token);
+                    return Ok((token, certificate));
                 }
-                failed => return failed,
+                Err(error) => return Err(error),
             }
         }
         Err(first.unwrap_or_else(|| {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::InputError;
+use super::directory::{Asked, kept_directory};
 use crate::cause::chain;
 use crate::config::{Config, read_list};
 use crate::durable::PathError;
@@ -13,13 +14,15 @@ use crate::export::{Email, ImId};
 use crate::ledger::{Ledger, LedgerError};
 use crate::resolve::{MailboxList, Mapping, ReadList, RowError};
 
-/// What operators drop.
+/// What operators drop, and what the tenant says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The CSV files of the mapping folder, as one set.
     Mapping,
     /// The list of valid mailboxes.
     List,
+    /// The snapshot of the tenant's users.
+    Directory,
 }
 
 impl Kind {
@@ -28,6 +31,7 @@ impl Kind {
         match self {
             Self::Mapping => "mapping",
             Self::List => "list",
+            Self::Directory => "directory",
         }
     }
 
@@ -36,6 +40,7 @@ impl Kind {
         match self {
             Self::Mapping => "mapping",
             Self::List => "mailbox list",
+            Self::Directory => "snapshot of the tenant's users",
         }
     }
 
@@ -43,6 +48,7 @@ impl Kind {
         match self {
             Self::Mapping => "mapping.directory",
             Self::List => "mailboxes.list",
+            Self::Directory => "mailboxes.graph",
         }
     }
 }
@@ -126,7 +132,7 @@ impl Rejected {
                 let errors = rows.len();
                 match (kind, rows.into_iter().next()) {
                     (Kind::Mapping, Some(first)) => InputError::Mapping { errors, first },
-                    (Kind::List, Some(first)) => InputError::List { errors, first },
+                    (_, Some(first)) => InputError::List { errors, first },
                     (_, None) => {
                         LedgerError::Damaged(format!("a {} was rejected without a reason", kind.words())).into()
                     }
@@ -175,13 +181,15 @@ pub struct Good {
     pub mapping: Option<Read<Mapping>>,
     /// A list.
     pub list: Option<Read<MailboxList>>,
+    /// What came of asking the tenant, good or not.
+    pub tenant: Option<Asked>,
 }
 
 impl Found {
     /// What of them is good.
     pub fn good(&self) -> Good {
         let list = self.list.as_ref().and_then(|list| list.as_ref().ok());
-        Good { mapping: self.mapping.as_ref().ok().cloned(), list: list.cloned() }
+        Good { mapping: self.mapping.as_ref().ok().cloned(), list: list.cloned(), tenant: None }
     }
 
     /// What is wrong with them, if anything; nothing is with a list that is not configured.
@@ -226,18 +234,22 @@ fn read_mailboxes(path: &Path, kept: Option<&MailboxList>) -> Result<Read<Mailbo
 }
 
 /// The mailbox list as it stands, with the names beside its addresses; where it is no good, the one in force, which keeps
-/// no names.
+/// no names, as the tenant's users do not.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
 pub fn list_with_names(config: &Config, ledger: &Ledger) -> Result<Option<ReadList>, InputError> {
-    let Some(path) = &config.mailboxes.list else { return Ok(None) };
+    let nameless = |list| ReadList { list, names: HashMap::new(), skipped: 0, warnings: Vec::new() };
+    let Some(path) = &config.mailboxes.list else {
+        let directory = if config.mailboxes.graph.is_some() { kept_directory(ledger)? } else { None };
+        return Ok(directory.map(|directory| nameless((*directory.mailboxes).clone())));
+    };
     let standing = read_list(path).ok().and_then(|bytes| MailboxList::parse(&file_name(path), &bytes).ok());
     if standing.is_some() {
         return Ok(standing);
     }
     let in_force = kept_list(ledger)?.map(Arc::unwrap_or_clone);
-    Ok(in_force.map(|list| ReadList { list, names: HashMap::new(), skipped: 0, warnings: Vec::new() }))
+    Ok(in_force.map(nameless))
 }
 
 fn file_name(path: &Path) -> String {

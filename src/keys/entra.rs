@@ -31,8 +31,10 @@ pub struct EntraCertificate {
     pub file: PathBuf,
     /// Whose it says it is.
     pub subject: String,
-    /// SHA-256, as Entra's pages show it.
+    /// SHA-256.
     pub thumbprint: String,
+    /// SHA-1, as Entra's pages show it.
+    pub sha1_thumbprint: String,
     /// Of the RSA key.
     pub bits: usize,
     /// From when on it counts.
@@ -88,6 +90,7 @@ pub(super) fn describe(key: &KeyFile) -> Result<EntraCertificate, KeysError> {
         name: key.name.clone(),
         file: key.path.clone(),
         thumbprint: certificate.thumbprint(),
+        sha1_thumbprint: certificate.sha1_thumbprint(),
         subject: certificate.subject,
         bits: certificate.bits,
         begins: certificate.begins,

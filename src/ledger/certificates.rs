@@ -1,4 +1,5 @@
-//! Our PGP certificates as the last run saw them: who watches their expiry holds no key.
+//! Our certificates, for PGP and for the sign-in to Microsoft Entra, as the last run saw them: who watches their expiry
+//! holds no key.
 
 use jiff::Timestamp;
 use rusqlite::params;
@@ -6,14 +7,35 @@ use rusqlite::params;
 use super::questions::timestamp;
 use super::{Ledger, LedgerError};
 
+/// What a certificate is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum CertificateKind {
+    /// ICE encrypts to it.
+    #[default]
+    Pgp,
+    /// It signs in to Microsoft Entra.
+    Entra,
+}
+
+impl CertificateKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Pgp => "pgp",
+            Self::Entra => "entra",
+        }
+    }
+}
+
 /// One of our certificates that is in use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Certificate {
-    /// 40 upper-case hexadecimal digits.
+    /// What it is for.
+    pub kind: CertificateKind,
+    /// 40 upper-case hexadecimal digits; 64 for Entra.
     pub fingerprint: String,
     /// The credential it stands in.
     pub credential: String,
-    /// When senders cannot encrypt to it any more.
+    /// When senders cannot encrypt to it any more, or nobody can sign in by it.
     pub expires: Option<Timestamp>,
 }
 
@@ -27,12 +49,14 @@ impl Ledger {
         transaction.execute("DELETE FROM certificates", [])?;
         for certificate in all {
             transaction.execute(
-                "INSERT OR IGNORE INTO certificates (fingerprint, credential, expires, seen) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR IGNORE INTO certificates (fingerprint, credential, expires, seen, kind)
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![
                     certificate.fingerprint,
                     certificate.credential,
                     certificate.expires.map(Timestamp::as_second),
                     now.as_second(),
+                    certificate.kind.as_str(),
                 ],
             )?;
         }
@@ -46,11 +70,14 @@ impl Ledger {
     /// Where the ledger cannot be read.
     pub fn certificates(&self) -> Result<Vec<Certificate>, LedgerError> {
         let mut statement = self.connection.prepare(
-            "SELECT fingerprint, credential, expires FROM certificates ORDER BY expires IS NULL, expires, fingerprint",
+            "SELECT fingerprint, credential, expires, kind FROM certificates
+             ORDER BY expires IS NULL, expires, fingerprint",
         )?;
         let rows = statement.query_map([], |row| {
             let expires = row.get::<_, Option<i64>>(2)?.map(timestamp);
-            Ok(Certificate { fingerprint: row.get(0)?, credential: row.get(1)?, expires })
+            let is_entra = row.get::<_, String>(3)? == CertificateKind::Entra.as_str();
+            let kind = if is_entra { CertificateKind::Entra } else { CertificateKind::Pgp };
+            Ok(Certificate { kind, fingerprint: row.get(0)?, credential: row.get(1)?, expires })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
     }

@@ -6,7 +6,9 @@ use jiff::civil::Date;
 use rusqlite::{OptionalExtension, params};
 
 use super::questions::timestamp;
-use super::{Astray, Certificate, Ledger, LedgerError, Outcome, Rejection, Undelivered, UnplacedPerson};
+use super::{
+    Astray, Certificate, DirectoryStanding, Ledger, LedgerError, Outcome, Rejection, Undelivered, UnplacedPerson,
+};
 use crate::digest::Sha256;
 
 /// The last run at the site that ended by itself.
@@ -132,6 +134,8 @@ pub struct Circumstances {
     pub concerns: Vec<Concern>,
     /// Our certificates in use.
     pub certificates: Vec<Certificate>,
+    /// How the asking for the tenant's users stands.
+    pub directory: Option<DirectoryStanding>,
     /// Channels by which nothing gets through.
     pub undelivered: Vec<Undelivered>,
 }
@@ -172,6 +176,7 @@ impl Ledger {
                 rejections: self.open_rejections()?,
                 concerns: self.concerns(back.versions)?,
                 certificates: self.certificates()?,
+                directory: self.directory_standing()?,
                 undelivered: self.undelivered()?,
             })
         })

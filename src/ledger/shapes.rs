@@ -1,4 +1,5 @@
-//! What shapes an export's bytes and placements, kept once for each content: profiles, mappings, mailbox lists.
+//! What shapes an export's bytes and placements, kept once for each content: profiles, mappings, mailbox lists, snapshots of
+//! a tenant's users.
 
 use std::io::{Read, Write};
 
@@ -29,6 +30,8 @@ pub struct StoredRules {
     pub mapping: Vec<u8>,
     /// The mailbox list, where there was one.
     pub list: Option<Vec<u8>>,
+    /// The snapshot of the tenant's users, where there was one.
+    pub directory: Option<Vec<u8>>,
     /// Domains, companies and `automatic`, as JSON.
     pub settings: String,
 }
@@ -41,6 +44,10 @@ impl StoredRules {
         hasher.field(if self.list.is_some() { b"list" } else { b"none" });
         hasher.field(self.list.as_deref().unwrap_or_default());
         hasher.field(self.settings.as_bytes());
+        // Rule sets of before there were snapshots keep their digest.
+        if let Some(directory) = &self.directory {
+            hasher.field(directory);
+        }
         hasher.finish()
     }
 }
@@ -73,14 +80,10 @@ impl Ledger {
     pub fn shape(&self, digest: Sha256) -> Result<Vec<u8>, LedgerError> {
         let deflated: Vec<u8> =
             self.connection.query_row("SELECT deflated FROM shapes WHERE digest = ?1", [digest.0], |row| row.get(0))?;
-        let mut bytes = Vec::new();
-        let inflated = DeflateDecoder::new(deflated.as_slice()).read_to_end(&mut bytes);
-        if inflated.is_err() || Sha256::of(&bytes) != digest {
-            return Err(LedgerError::Damaged(format!(
-                "a kept profile, mapping or list ({digest}) is not what was kept"
-            )));
-        }
-        Ok(bytes)
+        let bytes = inflate(&deflated).filter(|bytes| Sha256::of(bytes) == digest);
+        bytes.ok_or_else(|| {
+            LedgerError::Damaged(format!("a kept profile, mapping, list or snapshot ({digest}) is not what was kept"))
+        })
     }
 
     /// Keeps a rule set, once for each content.
@@ -98,9 +101,18 @@ impl Ledger {
         }
         let mapping = self.keep_shape("mapping", &rules.mapping)?;
         let list = rules.list.as_ref().map(|list| self.keep_shape("list", list)).transpose()?;
+        let directory = rules.directory.as_ref().map(|users| self.keep_shape("directory", users)).transpose()?;
         self.connection.execute(
-            "INSERT INTO rule_sets (digest, mapping, list, settings, first_used) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![digest.0, mapping.0, list.map(|list| list.0), rules.settings, now.as_second()],
+            "INSERT INTO rule_sets (digest, mapping, list, directory, settings, first_used)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![
+                digest.0,
+                mapping.0,
+                list.map(|list| list.0),
+                directory.map(|users| users.0),
+                rules.settings,
+                now.as_second()
+            ],
         )?;
         Ok(RuleSetId(self.connection.last_insert_rowid()))
     }
@@ -110,13 +122,19 @@ impl Ledger {
     /// # Errors
     /// Where it is not there.
     pub fn rules(&self, id: RuleSetId) -> Result<StoredRules, LedgerError> {
-        let (mapping, list, settings): ([u8; 32], Option<[u8; 32]>, String) = self.connection.query_row(
-            "SELECT mapping, list, settings FROM rule_sets WHERE id = ?1",
-            [id.0],
-            |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
-        )?;
-        let list = list.map(|digest| self.shape(Sha256(digest))).transpose()?;
-        Ok(StoredRules { mapping: self.shape(Sha256(mapping))?, list, settings })
+        type Digest = [u8; 32];
+        let (mapping, list, directory, settings): (Digest, Option<Digest>, Option<Digest>, String) = self
+            .connection
+            .query_row("SELECT mapping, list, directory, settings FROM rule_sets WHERE id = ?1", [id.0], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?;
+        let shape = |digest: Option<Digest>| digest.map(|digest| self.shape(Sha256(digest))).transpose();
+        Ok(StoredRules {
+            mapping: self.shape(Sha256(mapping))?,
+            list: shape(list)?,
+            directory: shape(directory)?,
+            settings,
+        })
     }
 
     /// The rule sets applied to a file, in order.
@@ -161,22 +179,29 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be written.
     pub fn note_replayed(&self, rules: &StoredRules) -> Result<(), LedgerError> {
-        let list = rules.list.as_ref().map(|list| Sha256::of(list).0);
+        let digest = |bytes: &Option<Vec<u8>>| bytes.as_ref().map(|bytes| Sha256::of(bytes).0);
         self.connection.execute(
             "UPDATE in_force SET replayed = 1
              WHERE replayed = 0
-             AND ((kind = 'mapping' AND digest = ?1) OR (kind = 'list' AND (?2 IS NULL OR digest = ?2)))",
-            params![Sha256::of(&rules.mapping).0, list],
+             AND ((kind = 'mapping' AND digest = ?1) OR (kind = 'list' AND (?2 IS NULL OR digest = ?2))
+               OR (kind = 'directory' AND (?3 IS NULL OR digest = ?3)))",
+            params![Sha256::of(&rules.mapping).0, digest(&rules.list), digest(&rules.directory)],
         )?;
         Ok(())
     }
 }
 
-fn deflate(bytes: &[u8]) -> Vec<u8> {
+pub(super) fn deflate(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
     // Writing to memory cannot fail; an empty result would be noticed by the digest.
     if encoder.write_all(bytes).is_err() {
         return Vec::new();
     }
     encoder.finish().unwrap_or_default()
+}
+
+pub(super) fn inflate(deflated: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    DeflateDecoder::new(deflated).read_to_end(&mut bytes).ok()?;
+    Some(bytes)
 }

@@ -141,7 +141,7 @@ fn needs_a_person(registry: &mut Registry, measures: &Measures, needs: &Needs) {
     ] {
         registry.register(name, help, ConstGauge::new(signed(count)));
     }
-    let rejections = with_zeros("kind", &["mapping", "list", "configuration"], &measures.rejections);
+    let rejections = with_zeros("kind", &["mapping", "list", "directory", "configuration"], &measures.rejections);
     gauges(registry, "rejected_inputs", "Operators' files that are rejected and not mended yet", None, rejections);
     let alerts = by(&["kind", "silenced"], &measures.alerts).map(|(labels, count)| (labels, signed(count)));
     gauges(registry, "alerts_open", "Alerts that are open", None, alerts);

@@ -2,12 +2,13 @@
 //! effect as it is, so a slip of the hand must not pass unseen.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use serde::Serialize;
 
 use super::mapping::{Binding, Target};
-use super::{MailboxList, Mapping, RuleSet};
+use super::{Directory, MailboxList, Mapping, RuleSet};
 use crate::export::Email;
 use crate::mailbox::Mailbox;
 
@@ -59,6 +60,29 @@ pub enum ConcernKind {
 impl Difference {
     /// What `new` changes. `emails`: the e-mail that exports gave for an `ImId` (folded), as far as known.
     pub fn of_mapping(old: Option<&Mapping>, new: &RuleSet, emails: &HashMap<String, Email>) -> Self {
+        Self::between(old, new, emails, "ImIds of the mapping")
+    }
+
+    /// What `new` changes. Entries are mailboxes, known by their primary addresses, and `ImId`s.
+    pub fn of_directory(old: Option<&Directory>, new: &Directory, emails: &HashMap<String, Email>) -> Self {
+        let mut difference = Self::lists(old.map(|old| &*old.mailboxes), &new.mailboxes, "the tenant");
+        let rules = RuleSet {
+            mapping: Arc::clone(&new.im_ids),
+            list: Some(Arc::clone(&new.mailboxes)),
+            directory: None,
+            domains: Vec::new(),
+            companies: Vec::new(),
+            automatic: false,
+        };
+        let im_ids = Self::between(old.map(|old| &*old.im_ids), &rules, emails, "ImIds of the tenant");
+        difference.added += im_ids.added;
+        difference.removed += im_ids.removed;
+        difference.changed += im_ids.changed;
+        difference.concerns.extend(im_ids.concerns);
+        difference
+    }
+
+    fn between(old: Option<&Mapping>, new: &RuleSet, emails: &HashMap<String, Email>, what: &str) -> Self {
         let empty = Mapping::default();
         let old = old.unwrap_or(&empty);
         let (mut difference, mut moved, mut overrides) = (Self::default(), Vec::new(), Vec::new());
@@ -78,12 +102,16 @@ impl Difference {
         difference.removed = gone.len() as u64;
         difference.concern_each(ConcernKind::Moved, moved);
         difference.concern_each(ConcernKind::Overrides, overrides);
-        difference.concern_removed(gone, old.len(), "ImIds of the mapping");
+        difference.concern_removed(gone, old.len(), what);
         difference
     }
 
     /// What `new` changes. Entries are mailboxes, known by their primary addresses.
     pub fn of_list(old: Option<&MailboxList>, new: &MailboxList) -> Self {
+        Self::lists(old, new, "the mailbox list")
+    }
+
+    fn lists(old: Option<&MailboxList>, new: &MailboxList, whose: &str) -> Self {
         let empty = MailboxList::default();
         let old = old.unwrap_or(&empty);
         let (before, now): (HashSet<_>, HashSet<_>) = (old.primaries().collect(), new.primaries().collect());
@@ -100,10 +128,11 @@ impl Difference {
         };
         difference.concern_each(ConcernKind::Moved, moved_addresses(old, new));
         if old.shrinks_to(new) {
-            let words = format!("{} of {} mailboxes are left in the mailbox list", new.mailboxes(), old.mailboxes());
+            let words = format!("{} of {} mailboxes are left in {whose}", new.mailboxes(), old.mailboxes());
             difference.concerns.push(Concern { kind: ConcernKind::Shrunk, words });
         }
-        difference.concern_removed(gone, before.len(), "mailboxes of the list");
+        let what = format!("mailboxes of {}", whose.replace("mailbox ", ""));
+        difference.concern_removed(gone, before.len(), &what);
         difference
     }
 

@@ -75,6 +75,11 @@ impl MailboxList {
         Ok(ReadList { list, skipped, names, warnings })
     }
 
+    /// The list in which each of these addresses leads to the mailbox beside it.
+    pub(super) fn of(pairs: impl IntoIterator<Item = (Mailbox, Mailbox)>) -> Self {
+        Self { primaries: pairs.into_iter().collect() }
+    }
+
     /// The primary address of the mailbox that has this address; `folded` is in lower case.
     pub fn resolve(&self, folded: &str) -> Option<&Mailbox> {
         self.primaries.get(folded)

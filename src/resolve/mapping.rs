@@ -82,6 +82,11 @@ impl Mapping {
         rows::read(files)
     }
 
+    /// The mapping in which each of these folded `ImId`s is somebody's for good.
+    pub(super) fn always(pairs: impl IntoIterator<Item = (Box<str>, Target)>) -> Self {
+        Self { bindings: pairs.into_iter().map(|(im_id, target)| (im_id, Binding::Always(target))).collect() }
+    }
+
     /// What `im_id` is mapped to on a day in UTC; on a day outside its periods it is as if unmapped.
     pub fn get(&self, im_id: &ImId, day: Date) -> Option<&Target> {
         self.bindings.get(im_id.folded())?.on(day)

@@ -5,6 +5,7 @@
 mod canonical;
 mod damage;
 pub mod difference;
+pub mod directory;
 mod fault;
 pub mod mailboxes;
 pub mod mapping;
@@ -21,15 +22,16 @@ use crate::mailbox::Mailbox;
 pub use canonical::CanonicalError;
 pub use damage::{Damage, Warning};
 pub use difference::{Concern, ConcernKind, Difference};
+pub use directory::{Directory, Member, ReadDirectory};
 pub use fault::{Column, Fault, RowError};
 pub use mailboxes::{MailboxList, ReadList};
 pub use mapping::{Mapping, ReadMapping};
 pub use period::Period;
 
 use crate::domain::{Domain, is_domain};
-use crate::export::{Email, Item, Person, trim};
+use crate::export::{Email, ImId, Item, Person, trim};
 use crate::mailbox::domain_of;
-use mapping::Target;
+pub use mapping::Target;
 
 /// What becomes of a participant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,8 @@ pub struct RuleSet {
     pub mapping: Arc<Mapping>,
     /// The only valid mailboxes, if there is a list.
     pub list: Option<Arc<MailboxList>>,
+    /// The tenant's users, if it is asked: the only valid mailboxes where there is no list, and `ImId`s behind the mapping.
+    pub directory: Option<Arc<Directory>>,
     /// Ours, exactly these.
     pub domains: Vec<Domain>,
     /// Company names that are ours.
@@ -61,7 +65,7 @@ impl RuleSet {
     /// What becomes of `person`, whose e-mail and company are completed from the conversation, in an item of that day (in
     /// UTC).
     pub fn resolve(&self, person: &Person, day: Date) -> Outcome {
-        let target = person.im_id.as_ref().and_then(|im_id| self.mapping.get(im_id, day));
+        let target = person.im_id.as_ref().and_then(|im_id| self.target(im_id, day));
         let mapped = match target {
             Some(Target::Mailbox(mailbox)) => self.valid(mailbox),
             Some(Target::External) | None => None,
@@ -74,10 +78,20 @@ impl RuleSet {
         }
     }
 
-    /// Those who are ours by name: the mailboxes of the list; without one, the valid ones that the mapping names for the
+    /// What an `ImId` is mapped to on a day: by the operators' mapping, else by the tenant.
+    pub fn target(&self, im_id: &ImId, day: Date) -> Option<&Target> {
+        self.mapping.get(im_id, day).or_else(|| self.directory.as_ref()?.im_ids.get(im_id, day))
+    }
+
+    /// The only valid mailboxes, where not every address of a domain is.
+    pub fn listed(&self) -> Option<&MailboxList> {
+        self.list.as_deref().or_else(|| Some(&*self.directory.as_ref()?.mailboxes))
+    }
+
+    /// Those who are ours by name: the mailboxes of the list, or the tenant's; without both, the valid ones that the mapping names for the
     /// day.
     pub fn staff(&self, day: Date) -> BTreeSet<Mailbox> {
-        match &self.list {
+        match self.listed() {
             Some(list) => list.primaries().cloned().collect(),
             None => self.mapping.mailboxes_on(day).filter_map(|mailbox| self.valid(mailbox)).collect(),
         }
@@ -103,8 +117,8 @@ impl RuleSet {
     }
 
     /// The mailbox that an address of the mapping leads to.
-    fn valid(&self, mailbox: &Mailbox) -> Option<Mailbox> {
-        match &self.list {
+    pub fn valid(&self, mailbox: &Mailbox) -> Option<Mailbox> {
+        match self.listed() {
             Some(list) => list.resolve(mailbox.as_str()).cloned(),
             None => self.has_domain(mailbox.domain()).then(|| mailbox.clone()),
         }
@@ -112,7 +126,7 @@ impl RuleSet {
 
     /// As [`RuleSet::valid`], with a mailbox made only where it is needed.
     fn valid_email(&self, email: &Email) -> Option<Mailbox> {
-        if let Some(list) = &self.list {
+        if let Some(list) = self.listed() {
             // Folding makes ASCII of a few other letters (U+212A is one): such an address is malformed all the same.
             return list.resolve(email.folded()).filter(|_| email.as_str().is_ascii()).cloned();
         }

@@ -32,7 +32,7 @@ fn domains(names: &[&str]) -> Vec<Domain> {
 
 fn rules(rows: &[(&str, &str)]) -> RuleSet {
     let domains = domains(&["contoso.com"]);
-    RuleSet { mapping: mapping(rows), list: None, domains, companies: Vec::new(), automatic: true }
+    RuleSet { mapping: mapping(rows), list: None, directory: None, domains, companies: Vec::new(), automatic: true }
 }
 
 /// A person as `ImId | e-mail | company`; `-` for what is not there.
@@ -324,7 +324,14 @@ fn real(plain: &Plain) -> Option<RuleSet> {
     };
     let companies = plain.3.iter().map(|at| COMPANIES[*at].to_owned()).collect();
     let names: Vec<_> = plain.2.iter().map(|at| DOMAINS[*at]).collect();
-    Some(RuleSet { mapping: Arc::new(mapping), list, domains: domains(&names), companies, automatic: plain.4 })
+    Some(RuleSet {
+        mapping: Arc::new(mapping),
+        list,
+        directory: None,
+        domains: domains(&names),
+        companies,
+        automatic: plain.4,
+    })
 }
 
 fn reference_valid(plain: &Plain, address: usize) -> Option<String> {
@@ -393,6 +400,59 @@ proptest! {
             prop_assert_eq!(words(&rules.resolve(&real_person(*who, upper), DAY)), expected);
         }
     }
+}
+
+fn directory(members: &[(&str, &[&str], Option<&str>)]) -> Arc<Directory> {
+    let member = |(primary, further, im_id): &(&str, &[&str], Option<&str>)| Member {
+        primary: Mailbox::parse(primary).unwrap(),
+        further: further.iter().map(|address| Mailbox::parse(address).unwrap()).collect(),
+        im_id: im_id.and_then(ImId::new),
+    };
+    Arc::new(Directory::of(members.iter().map(member)).directory)
+}
+
+#[test]
+fn the_tenant_says_who_is_valid_and_knows_im_ids_behind_the_mapping() {
+    let mut set = rules(&[("desk1", "amy.adams@contoso.com"), ("out", "external"), ("gone", "left@contoso.com")]);
+    let amy: (&str, &[&str], _) = ("amy.adams@contoso.com", &["amy@contoso.com"], Some("amy1"));
+    let bob: (&str, &[&str], _) = ("bob@contoso.com", &[], Some("DESK1"));
+    let cat: (&str, &[&str], _) = ("cat@fabrikam.com", &[], Some("out"));
+    let dan: (&str, &[&str], _) = ("dan@contoso.com", &[], Some("gone"));
+    set.directory = Some(directory(&[amy, bob, cat, dan]));
+    table(
+        &set,
+        &[
+            ("- | AMY@contoso.com | -", "amy.adams@contoso.com"),
+            ("- | cat@fabrikam.com | -", "cat@fabrikam.com"),
+            ("- | nobody@contoso.com | -", "unresolved"),
+            ("- | nils@northern.example | -", "external"),
+            ("AMY1 | - | -", "amy.adams@contoso.com"),
+            ("amy1 | bob@contoso.com | -", "amy.adams@contoso.com"),
+            // What the mapping knows, it decides; also where its mailbox is not valid.
+            ("desk1 | - | -", "amy.adams@contoso.com"),
+            ("out | - | -", "external"),
+            ("gone | - | -", "unresolved"),
+        ],
+    );
+    assert_eq!(set.staff(DAY).len(), 4);
+    // A list alone is what counts; the tenant still says whose an ImId is.
+    set.list = Some(list(&[("amy.adams@contoso.com", "amy.adams@contoso.com")]));
+    table(&set, &[("amy1 | - | -", "amy.adams@contoso.com"), ("- | bob@contoso.com | -", "unresolved")]);
+    assert_eq!(set.staff(DAY).len(), 1);
+}
+
+/// On a day outside its periods an `ImId` is as if unmapped: then the tenant knows whose it is.
+#[test]
+fn a_period_that_ended_leaves_an_im_id_to_the_tenant() {
+    let csv = "ImId,Mailbox,ValidFrom,ValidTo\ndesk1,amy@contoso.com,,2026-11-18\n";
+    let mapping = Mapping::parse(&[("m.csv".to_owned(), csv.as_bytes().to_vec())]).unwrap().mapping;
+    let mut set = RuleSet { mapping: Arc::new(mapping), ..rules(&[]) };
+    set.directory = Some(directory(&[("amy@contoso.com", &[], None), ("bob@contoso.com", &[], Some("desk1"))]));
+    let who = person("desk1 | - | -");
+    let on = |day: Date| words(&set.resolve(&who, day));
+    let (before, after) = (jiff::civil::date(2026, 11, 18), jiff::civil::date(2026, 11, 19));
+    assert_eq!((on(before), on(after)), ("amy@contoso.com".to_owned(), "bob@contoso.com".to_owned()));
+    assert_eq!(words(&set.resolve_between(&who, after, after)), "bob@contoso.com");
 }
 
 #[test]

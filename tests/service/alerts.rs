@@ -63,6 +63,12 @@ impl Office {
         office
     }
 
+    /// Whose users are asked of a tenant.
+    fn with_tenant() -> Self {
+        let entra = "[entra]\ntenant = \"contoso.com\"\nclient_id = \"11111111-2222-3333-4444-555555555555\"\n";
+        Self::new(&format!("[mailboxes.graph]\n{entra}[alerts]\nwebhook = \"hook\"\n"))
+    }
+
     fn keep(&self, name: &str, secret: &str) {
         keep(&self.dir.path().join(name), secret);
     }
@@ -216,10 +222,16 @@ fn each_fact_of_the_ledger_raises_its_alert_and_its_end_ends_it() {
         ("mapping_moved", "INSERT INTO shapes VALUES (zeroblob(32), 'mapping', x''); INSERT INTO versions VALUES (1, 'mapping',
             zeroblob(32), unixepoch('2026-11-20'), 'root', 1, 0, 0, 1, '[{\"kind\": \"moved\", \"words\": \"row 3\"}]')".into(),
             "UPDATE versions SET since = unixepoch('2026-10-20')".into()),
-        ("key_expiry", "INSERT INTO certificates VALUES ('AB', 'pgp-key', unixepoch('2026-12-01'), 0)".into(), "DELETE FROM certificates".into()),
+        ("key_expiry", "INSERT INTO certificates VALUES ('AB', 'pgp-key', unixepoch('2026-12-01'), 0, 'pgp')".into(), "DELETE FROM certificates".into()),
+        ("entra_expiry", "INSERT INTO certificates VALUES ('AB', 'entra', unixepoch('2026-12-01'), 0, 'entra')".into(), "DELETE FROM certificates".into()),
+        ("directory_rejected", "INSERT INTO rejections VALUES (1, 'directory', 0, NULL, '[\"4 of 12\"]')".into(), "UPDATE rejections SET mended = 1".into()),
+        ("directory_stale", "INSERT INTO directory VALUES (1, 's', unixepoch('2026-11-18'), unixepoch('2026-11-20'), 'down', '[]', NULL, NULL)".into(),
+            "UPDATE directory SET refreshed = tried, error = NULL".into()),
+        ("im_id_contested", "INSERT INTO directory VALUES (1, 's', unixepoch('2026-11-20'), unixepoch('2026-11-20'), NULL, '[\"x\"]', NULL, NULL)".into(),
+            "UPDATE directory SET contested = '[]'".into()),
     ];
     for (kind, raise, end) in cases {
-        let office = Office::new("[alerts]\nwebhook = \"hook\"\n");
+        let office = Office::with_tenant();
         office.sql(&all_well());
         office.look();
         assert_eq!(office.open(), Vec::<String>::new(), "before {kind}");

@@ -160,7 +160,7 @@ fn fill_tables_of_others(firm: &Firm) {
     let ledger = Connection::open(firm.path("state/ledger.db")).unwrap();
     ledger
         .execute_batch(
-            "INSERT INTO certificates VALUES ('ABCDEF0123', 'pgp-key', 1900000000, 1), ('FFFF', 'other', NULL, 1);
+            "INSERT INTO certificates (fingerprint, credential, expires, seen) VALUES ('ABCDEF0123', 'pgp-key', 1900000000, 1), ('FFFF', 'other', NULL, 1);
              INSERT INTO rejections (kind, since, mended, errors) VALUES ('mapping', 1, NULL, '[]'), ('list', 1, 2, '[]');
              INSERT INTO alerts (kind, subject, words, raised, ended, acked_until) VALUES
                ('held_file', 'a', 'w', 1, NULL, NULL), ('held_file', 'b', 'w', 1, 2, NULL),

@@ -227,6 +227,38 @@ pub(super) const KEY_EXPIRY: Words = Words {
     advice: "`icechatd keys extend` moves its end, or `icechatd keys rotate` makes a new one; send ICE what it writes.",
 };
 
+pub(super) const ENTRA_EXPIRY: Words = Words {
+    name: "entra_expiry",
+    message_id: "df1efdb830c440fb968f1062e5c511b2",
+    severity: Severity::Warning,
+    means: "The certificate that signs in to Microsoft Entra ends within 30 days, or has ended.",
+    advice: "`icechatd keys rotate --entra`, `icechatd keys export DIR`, and have the `.cer` uploaded at the app registration.",
+};
+
+pub(super) const DIRECTORY_REJECTED: Words = Words {
+    name: "directory_rejected",
+    message_id: "ff184b2c543e40a1becd4592076e1b12",
+    severity: Severity::Warning,
+    means: "The tenant's users do not count, because far fewer have a mailbox; the last good snapshot stays in force.",
+    advice: "Look at the app's permissions and at licences; `icechatd mapping accept` confirms them as they are.",
+};
+
+pub(super) const DIRECTORY_STALE: Words = Words {
+    name: "directory_stale",
+    message_id: "f0c41105319a49e4acd446cd1095ce59",
+    severity: Severity::Warning,
+    means: "The tenant's users were not read for longer than `mailboxes.graph.max_age`; the last good snapshot stays in force.",
+    advice: "`icechatd mailboxes refresh` says what keeps Microsoft Graph from answering; who joined since has no mailbox here.",
+};
+
+pub(super) const IM_ID_CONTESTED: Words = Words {
+    name: "im_id_contested",
+    message_id: "838ca175344b42618ee163644475b5c6",
+    severity: Severity::Warning,
+    means: "Several of the tenant's users claim one ImId or address, and none of them has it.",
+    advice: "Correct the users in the tenant, or say in the mapping whose the ImId is.",
+};
+
 pub(super) const NOT_DELIVERED: Words = Words {
     name: "not_delivered",
     message_id: "174eb88b247c426da29793a95ca21238",

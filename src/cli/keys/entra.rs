@@ -13,6 +13,11 @@ pub(super) fn certificates(config: &KeysConfig) -> impl Iterator<Item = &Credent
     config.certificates.iter().filter(|certificate| config.has_entra || certificate.path().is_some())
 }
 
+/// Those of them that are there: what ICE gets does not wait for the others.
+pub(super) fn standing(config: &KeysConfig) -> impl Iterator<Item = &Credential> {
+    config.certificates.iter().filter(|certificate| certificate.path().is_some())
+}
+
 pub(super) fn init(config: &KeysConfig, json: bool) -> Result<(), Failure> {
     let Some(newest) = config.certificates.first() else {
         return Err(Failure::new(ExitCode::Config, "entra.certificate must name a credential"));

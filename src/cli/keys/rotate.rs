@@ -188,8 +188,8 @@ pub(super) fn retire(config: &KeysConfig, name: &str, json: bool) -> Result<(), 
     let written = Change::of(&config.file, &names).and_then(|change| change.write());
     written.map_err(|error| {
         let lines = names.lines().join("  and  ");
-        let line =
-            format!("{}. {name} stays in use; to retire it, write into the configuration: {lines}", chain(&error));
+        let section = if kind == "entra" { "entra" } else { "keys" };
+        let line = format!("{}. {name} stays in use; to retire it, write {lines} into [{section}]", chain(&error));
         Failure::new(ExitCode::Failed, line)
     })?;
     if json {

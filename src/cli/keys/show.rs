@@ -25,11 +25,7 @@ pub(super) fn show(config: &KeysConfig, json: bool) -> Result<(), Failure> {
                     all.ssh.extend(ssh);
                     all.pgp.extend(pgp);
                 }
-                Err(error) => {
-                    if let Some(earlier) = failure.replace(error) {
-                        output::complain(&earlier.line);
-                    }
-                }
+                Err(error) => note(&mut failure, error),
             }
         }
         all
@@ -37,18 +33,7 @@ pub(super) fn show(config: &KeysConfig, json: bool) -> Result<(), Failure> {
     let ssh = describe(&config.keys.ssh, true).ssh;
     let pgp = describe(&config.keys.pgp, false).pgp;
     let retired = describe(&config.keys.retired, false).pgp;
-    let mut certificates = Vec::new();
-    for credential in entra::certificates(config) {
-        let shown = key_file(credential).and_then(|file| Ok(keys::show_entra(&[file])?));
-        match shown {
-            Ok(shown) => certificates.extend(shown),
-            Err(error) => {
-                if let Some(earlier) = failure.replace(error) {
-                    output::complain(&earlier.line);
-                }
-            }
-        }
-    }
+    let certificates = certificates(config, &mut failure);
     let unused = unused(config, &passphrases);
     if json {
         let facts = json!({"ssh": ssh, "pgp": pgp, "retired": retired, "entra": certificates, "unused": unused});
@@ -60,6 +45,24 @@ pub(super) fn show(config: &KeysConfig, json: bool) -> Result<(), Failure> {
         }
     }
     failure.map_or(Ok(()), |failure| Err(Failure::new(ExitCode::Failed, failure.line)))
+}
+
+fn certificates(config: &KeysConfig, failure: &mut Option<Failure>) -> Vec<EntraCertificate> {
+    let mut all = Vec::new();
+    for credential in entra::certificates(config) {
+        match key_file(credential).and_then(|file| Ok(keys::show_entra(&[file])?)) {
+            Ok(shown) => all.extend(shown),
+            Err(error) => note(failure, error),
+        }
+    }
+    all
+}
+
+/// The last failure is the verb's; those before it are said.
+fn note(failure: &mut Option<Failure>, error: Failure) {
+    if let Some(earlier) = failure.replace(error) {
+        output::complain(&earlier.line);
+    }
 }
 
 fn unused(config: &KeysConfig, passphrases: &[impl AsRef<[u8]>]) -> Vec<Unused> {
@@ -95,10 +98,11 @@ fn text(ssh: &[SshKey], pgp: &[PgpKey], retired: &[PgpKey]) -> Vec<String> {
 
 fn entra_text(certificates: &[EntraCertificate]) -> Vec<String> {
     let lines = certificates.iter().flat_map(|certificate| {
-        let EntraCertificate { subject, bits, thumbprint, begins, expires, file, .. } = certificate;
+        let EntraCertificate { subject, bits, thumbprint, sha1_thumbprint, begins, expires, file, .. } = certificate;
         [
             format!("entra  RSA {bits}  {thumbprint}  {}", file.display()),
             format!("     in use; made {begins}; expires {expires}; {subject}"),
+            format!("     thumbprint on Entra's pages (SHA-1): {sha1_thumbprint}"),
         ]
     });
     lines.collect()

@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::super::{Failure, output};
+use crate::cause::chain;
 use crate::config::Config;
 use crate::exit_code::ExitCode;
-use crate::inputs::{self, News};
+use crate::inputs::{self, Asked, Good, News};
 use crate::ledger::{Ledger, Rejection, Version, invoked_by};
 
 pub(super) fn history(config: &Path, json: bool) -> Result<ExitCode, Failure> {
@@ -54,7 +55,10 @@ fn local(time: Timestamp, zone: &TimeZone) -> String {
     time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
 }
 
-/// Mapping and list as they are in force, and what the daemon rejected: what `status` says of them.
+/// What comes into force, as the ledger calls it.
+const KINDS: [&str; 3] = ["mapping", "list", "directory"];
+
+/// Mapping, list and the tenant's users as they are in force, and what the daemon rejected: what `status` says of them.
 pub(in crate::cli) struct Standing {
     versions: Vec<Version>,
     rejections: Vec<Rejection>,
@@ -63,9 +67,10 @@ pub(in crate::cli) struct Standing {
 /// Reads what stands.
 pub(in crate::cli) fn standing(ledger: Option<&Ledger>) -> Result<Standing, Failure> {
     let Some(ledger) = ledger else { return Ok(Standing { versions: Vec::new(), rejections: Vec::new() }) };
-    let versions = [ledger.version_in_force("mapping")?, ledger.version_in_force("list")?];
+    let versions = KINDS.map(|kind| ledger.version_in_force(kind));
+    let versions: Vec<_> = versions.into_iter().collect::<Result<_, _>>()?;
     let mut rejections = ledger.open_rejections()?;
-    rejections.retain(|rejection| ["mapping", "list"].contains(&rejection.kind.as_str()));
+    rejections.retain(|rejection| KINDS.contains(&rejection.kind.as_str()));
     Ok(Standing { versions: versions.into_iter().flatten().collect(), rejections })
 }
 
@@ -73,7 +78,8 @@ impl Standing {
     /// For programs.
     pub(in crate::cli) fn to_json(&self) -> Value {
         let of = |kind: &str| json!(self.versions.iter().find(|version| version.kind == kind));
-        json!({"mapping": of("mapping"), "list": of("list"), "rejections": self.rejections})
+        let [mapping, list, directory] = KINDS.map(of);
+        json!({"mapping": mapping, "list": list, "directory": directory, "rejections": self.rejections})
     }
 
     /// A line for each set in force, and each rejection with a few of its errors.
@@ -109,7 +115,11 @@ impl Standing {
 const SHOWN: usize = 5;
 
 fn name_of(kind: &str) -> &str {
-    if kind == "list" { "mailboxes" } else { kind }
+    match kind {
+        "list" => "mailboxes",
+        "directory" => "tenant",
+        kind => kind,
+    }
 }
 
 pub(super) fn accept(config: &Path, dry_run: bool, json: bool) -> Result<ExitCode, Failure> {
@@ -128,13 +138,19 @@ pub(super) fn accept(config: &Path, dry_run: bool, json: bool) -> Result<ExitCod
         }
         return Ok(ExitCode::Failed);
     }
+    let state = &config.state.directory;
+    let ledger = if dry_run { Ledger::read(state)?.map_or_else(Ledger::none, Ok)? } else { Ledger::open(state)? };
+    let tenant = inputs::confirm_tenant(&config, &ledger)?;
+    if let Some(Asked::Failed(error) | Asked::Confirmed(_, error)) = &tenant {
+        let why = chain(error.as_ref());
+        output::complain(&format!("the tenant's users are taken as they were said last, if ever, because: {why}"));
+    }
+    let good = Good { tenant, ..found.good() };
     let news = if dry_run {
-        let ledger = Ledger::read(&config.state.directory)?.map_or_else(Ledger::none, Ok)?;
-        inputs::news(&config, &ledger, &found.good())?
+        inputs::news(&config, &ledger, &good)?
     } else {
-        let ledger = Ledger::open(&config.state.directory)?;
         let put_by = format!("{} (mapping accept)", invoked_by());
-        inputs::put_in_force(&config, &ledger, &found.good(), &put_by, Timestamp::now())?
+        inputs::put_in_force(&config, &ledger, &good, &put_by, Timestamp::now())?
     };
     if json {
         output::print_json(&json!({"accepted": news.iter().map(news_json).collect::<Vec<_>>(), "errors": []}))?;

@@ -20,6 +20,7 @@ fn rules(rows: &str, listed: Option<&str>) -> RuleSet {
     RuleSet {
         mapping: Arc::new(mapping(rows)),
         list: listed.map(|rows| Arc::new(list(rows))),
+        directory: None,
         domains: vec![Domain::parse("c.com").unwrap()],
         companies: Vec::new(),
         automatic: true,
