@@ -12,7 +12,7 @@ use super::document::{Document, Problem, Section, Value, read};
 use super::text::ConfigText;
 use super::{
     Config, ConfigError, Credential, Export, Keys, KeysConfig, Limits, Mailboxes, Mapping, Places, ProfileSource,
-    Schedule, Secrecy, Site, State,
+    Schedule, Secrecy, SignIn, Site, State,
 };
 use super::{entra, items, staging, telling, values};
 
@@ -95,6 +95,11 @@ pub(super) fn of_text(file: &Path, text: &ConfigText, pins: Pins) -> Result<Conf
         metrics: document.section("metrics").get("listen", values::loopback)?,
         limits: limits(&document.section("limits"))?,
     };
+    let by_app = config.staging.azure.as_ref().is_some_and(|azure| azure.sign_in == SignIn::App);
+    if by_app && config.entra.is_none() {
+        let what = "needs a section [entra] with tenant and client_id, to sign in; see docs/entra.md";
+        return Err(document.section("staging.azure").complain("identity", what));
+    }
     if config.mailboxes.graph.is_some() && config.entra.is_none() {
         let what = "needs a section [entra] with tenant and client_id, to sign in; see docs/entra.md";
         return Err(document.section("mailboxes").complain("graph", what));

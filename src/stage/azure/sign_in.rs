@@ -11,7 +11,9 @@ use azure_identity::{ManagedIdentityCredential, ManagedIdentityCredentialOptions
 
 use super::refusal::{Asker, Kind, Refusal};
 use super::transport;
+use crate::cause::chain;
 use crate::config::{Config, SignIn};
+use crate::entra;
 use crate::stage::StageError;
 
 /// What a token is asked for: blobs, of whichever account.
@@ -28,11 +30,13 @@ pub(super) fn credential(config: &Config, sign_in: &SignIn) -> Result<Option<Arc
     }
 }
 
-/// The app registration's.
+/// The app registration's, which a configuration that names it has.
 fn app(config: &Config) -> Result<Arc<dyn TokenCredential>, StageError> {
-    let problem = "this version signs in to Azure with a signature or a managed identity only; set staging.azure.sas, or \
-                   identity = \"managed\"";
-    Err(Refusal::new(&config.file.display().to_string(), "staging.azure.identity", Kind::SignIn, problem).into())
+    let refused =
+        |problem: String| Refusal::new("the app registration of [entra]", "signing in", Kind::SignIn, problem);
+    let entra = config.entra.as_ref().ok_or_else(|| refused("there is no section [entra]".to_owned()))?;
+    let sign_in = entra::SignIn::new(entra).map_err(|error| refused(chain(&error)))?;
+    Ok(Arc::new(sign_in))
 }
 
 fn managed(client_id: Option<&str>) -> Result<Arc<dyn TokenCredential>, StageError> {

@@ -1,9 +1,7 @@
 //! The sign-in to Microsoft Entra: what is sent, when, and what is said of a tenant that says no. The tenant is one on
 //! loopback; what it is sent is verified by openssl.
 
-#![cfg(test)]
-
-pub mod support;
+use crate::support;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -1,7 +1,6 @@
 //! Staging in Azure Blob Storage, against a real Azurite and servers before it that fail on purpose.
-#![cfg(test)]
 
-pub mod support;
+use crate::support;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -22,6 +21,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use support::azurite::{ALL, Azurite, Blob, sas};
 use support::firm::{Firm, Settings, assert_balanced, export, file, header, message, sample, sample_export};
+use support::tenant::{CLIENT, Fault, Tenant};
 use support::web::{Reply, Request, Web};
 
 /// `[staging.azure]` of a container, with what else a test wants there.
@@ -609,6 +609,40 @@ fn a_managed_identity_shows_its_token() {
     fs::write(firm.path("config.toml"), config.replace("0f0f-client", "none")).unwrap();
     let said = run(&["check"]).out;
     assert!(said.contains("az vm identity assign") && said.contains("staging.azure.client_id"), "{said}");
+}
+
+/// The sign-in of `[entra]` opens a container as it opens the tenant's users: by one token, asked for once.
+#[test]
+fn an_app_registration_shows_its_token() {
+    let tenant = Tenant::start();
+    let web = service(|_| Reply::of(201, &[]));
+    let more = section(&Azurite::endpoint_at(web.address), "chats", "identity = \"app\"\n") + &tenant.entra();
+    let firm = firm_with(&Settings { folder: String::new(), more, ..Settings::default() });
+    let said = firm.run(&["ingest"]).expect(1);
+    assert!(said.err.contains("entra-certificate"), "{said:?}");
+    assert!(web.asked().is_empty() && tenant.asked().is_empty(), "nothing was begun");
+
+    firm.run(&["keys", "init", "--entra"]).expect(0);
+    firm.deliver_export("a.pgp", &messages(1));
+    firm.ingest(0);
+    let asked = tenant.asked();
+    assert_eq!(asked.len(), 1, "one token is enough: {asked:?}");
+    assert_eq!(asked[0].form["scope"], "https://storage.azure.com/.default");
+    assert_eq!(asked[0].form["client_id"], CLIENT);
+    let shown: BTreeSet<_> = web.asked().iter().map(|asked| asked.field("authorization").to_owned()).collect();
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    assert!(shown.first().unwrap().starts_with("Bearer ") && shown.first().unwrap().len() > 20);
+    assert_eq!(web.asked().iter().filter(|asked| is_upload(asked)).count(), 2);
+    let lines = firm.run(&["check", "--json"]).json()["checks"].to_string();
+    assert!(lines.contains("the app registration of [entra] gives a token"), "{lines}");
+
+    tenant.fail(Fault::new(
+        "/oauth2/",
+        401,
+        "{\"error\":\"invalid_client\",\"error_description\":\"AADSTS700027: The certificate is not registered.\"}",
+    ));
+    let said = firm.run(&["ingest"]).expect(1);
+    assert!(said.err.contains("AADSTS700027") && said.err.contains("container"), "{said:?}");
 }
 
 /// `ICECHATD_PLACEMENTS` says how many; by default few. Prints what a person may compare.

@@ -1,9 +1,7 @@
 //! Who is valid, by the tenant itself: pages, deltas and faults of Microsoft Graph, and what a run makes of its users. The
 //! tenant is one on loopback, everything else as in a firm.
 
-#![cfg(test)]
-
-pub mod support;
+use crate::support;
 
 use std::fs;
 
