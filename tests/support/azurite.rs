@@ -49,7 +49,7 @@ fn server() -> SocketAddr {
     static SERVER: OnceLock<SocketAddr> = OnceLock::new();
     *SERVER.get_or_init(|| {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/azurite/node_modules/.bin/azurite-blob");
-        assert!(program.exists(), "Azurite is not there; run .ci/setup");
+        assert!(program.exists(), "Azurite is not there; run .ci/setup tests");
         let address = free_address();
         let accounts: Vec<_> = (0..ACCOUNTS).map(|account| format!("a{account}:{KEY}")).collect();
         let script = format!(
