@@ -20,8 +20,8 @@ pub fn source(entra: &Entra, directory: &Directory) -> String {
     format!("{} {} {} {attribute}", entra.graph, entra.tenant, page::FORM)
 }
 
-/// Asks for what changed since `known`, or for everything. Waits as long as Graph asks for, within ten minutes for all of
-/// it. Not to be called from within a runtime: it has one of its own.
+/// Asks for what changed since `known`, or for everything. Waits as long as Graph asks for, within ten minutes for a
+/// page and an hour for all of it. Not to be called from within a runtime: it has one of its own.
 ///
 /// # Errors
 /// Where the tenant gives no token or Graph no whole answer; then nothing of it counts.

@@ -16,6 +16,7 @@ use crate::exit_code::ExitCode;
 use crate::inputs::{self, Asked, Good, News, RulesFrom, Snapshot};
 use crate::ledger::{DirectoryStanding, Ledger, invoked_by};
 use crate::mailbox::Mailbox;
+use crate::owner;
 use crate::resolve::RuleSet;
 
 #[derive(Debug, Subcommand)]
@@ -45,6 +46,7 @@ pub(super) fn mailboxes(place: &Place, verb: &Verb) -> Result<ExitCode, Failure>
 }
 
 fn refresh(config: &Config, json: bool) -> Result<ExitCode, Failure> {
+    owner::of_state(config)?;
     let ledger = Ledger::open(&config.state.directory)?;
     let Some(asked) = inputs::ask_tenant(config, &ledger, true)? else {
         let line = "mailboxes.graph is not configured; set it and [entra], see docs/entra.md";

@@ -177,6 +177,7 @@ plainly_failed!(
     crate::durable::PathError,
     crate::keys::KeysError,
     crate::ledger::LedgerError,
+    crate::owner::OwnerError,
     crate::stage::StageError,
     std::io::Error,
 );

@@ -22,38 +22,46 @@ const AGAIN: SignedDuration = SignedDuration::from_mins(15);
 /// After the settings changed.
 const ANEW: SignedDuration = SignedDuration::from_mins(1);
 /// What has no answer by then has none; the child itself gives up sooner.
-const PATIENCE: Duration = Duration::from_mins(12);
+const PATIENCE: Duration = Duration::from_mins(65);
+/// So long a run waits for an answer that is on its way, where it can go by an earlier one.
+const HOLDS: Duration = Duration::from_mins(12);
 
 /// The asking that goes on, and when the last one began.
 #[derive(Default)]
 pub(super) struct Asking {
     pub(super) child: Option<Child>,
-    began: Option<Instant>,
+    /// When it began, on the clock; what the ledger has from before is not of it.
+    since: Timestamp,
+    /// When the last one ended, and whether it could not even say that it failed.
+    ended: Option<(Instant, bool)>,
 }
 
 impl Daemon {
     /// Whether a run may start; has the tenant asked where that is due.
     pub(super) fn tenant_is_asked(&mut self, run_is_due: bool) -> bool {
-        let config = &self.accepted.config;
-        let (Some(settings), Some(entra)) = (&config.mailboxes.graph, &config.entra) else { return true };
         if let Some(child) = &self.asking.child {
-            if child.age() <= PATIENCE {
-                return false;
+            let age = child.age();
+            if age <= PATIENCE {
+                let in_force = self.ledger.version_in_force("directory");
+                return age > HOLDS && self.say(in_force).flatten().is_some();
             }
             warn!("the tenant's users were not read within {} minutes; it is tried again", PATIENCE.as_secs() / 60);
-            self.asking.child = None;
+            self.tenant_left();
         }
+        let config = &self.accepted.config;
+        let (Some(settings), Some(entra)) = (&config.mailboxes.graph, &config.entra) else { return true };
         let source = source(entra, settings);
         let standing = self.ledger.directory_standing();
         let Some(standing) = self.say(standing) else { return true };
-        // A child that could not even say that it failed must not be started again and again.
-        let is_recent = self.asking.began.is_some_and(|began| began.elapsed() < ANEW.unsigned_abs());
+        // A child that could not even say that it failed must not be started again and again, nor keep runs waiting for ever.
+        let rest = |silent: bool| if silent { AGAIN } else { ANEW };
+        let is_recent = self.asking.ended.is_some_and(|(at, silent)| at.elapsed() < rest(silent).unsigned_abs());
         if is_recent || !is_due(standing.as_ref(), &source, run_is_due, Timestamp::now()) {
             return true;
         }
         match self.nursery.start(&["mailboxes", "refresh"], &self.accepted.text) {
             Ok(child) => {
-                self.asking = Asking { child: Some(child), began: Some(Instant::now()) };
+                self.asking = Asking { child: Some(child), since: Timestamp::now(), ..Asking::default() };
                 false
             }
             Err(error) => {
@@ -65,10 +73,26 @@ impl Daemon {
 
     /// What came of it stands in the ledger, and what went wrong in the log.
     pub(super) fn tenant_answered(&mut self, ended: io::Result<ExitStatus>) {
-        self.asking.child = None;
+        self.tenant_left();
         if let Err(error) = ended {
             warn!("the asking for the tenant's users could not be waited for: {error}");
         }
+    }
+
+    /// The child is no more. One that was killed, or could not write, has left no word.
+    fn tenant_left(&mut self) {
+        self.asking.child = None;
+        let standing = self.ledger.directory_standing();
+        let tried = self.say(standing).flatten().map(|standing| standing.tried);
+        // The ledger knows whole seconds.
+        let silent = tried.is_none_or(|tried| tried.as_second() < self.asking.since.as_second());
+        if silent {
+            warn!(
+                "the asking for the tenant's users ended without a word; it is tried again in {} minutes",
+                AGAIN.as_mins()
+            );
+        }
+        self.asking.ended = Some((Instant::now(), silent));
     }
 }
 

@@ -12,8 +12,14 @@ use super::{DirectoryError, Users};
 use crate::config::Entra;
 use crate::entra::{Answer, NoAnswer, SignIn, Token};
 
-/// For all of it.
-pub(super) const PATIENCE: Duration = Duration::from_mins(10);
+/// For all of it: a delta has 200 users a page.
+pub(super) const PATIENCE: Duration = Duration::from_hours(1);
+/// For one page, with every wait that Graph asks for.
+const FOR_A_PAGE: Duration = Duration::from_mins(10);
+/// No tenant has so many users.
+const MOST_USERS: usize = 2_000_000;
+/// Bytes that are kept of all.
+const MOST_BYTES: usize = 1 << 30;
 /// How often one page is asked for before it counts as failed.
 const TRIES: u32 = 5;
 /// The first wait between two; each further one is twice as long. A server may ask for another.
@@ -57,8 +63,10 @@ impl Graph<'_> {
     }
 
     async fn walk(&self, mut users: Users, mut address: String) -> Result<Walked, DirectoryError> {
+        let mut kept = 0_usize;
         for _ in 0..MOST_PAGES {
-            let answer = self.ask(&address).await?;
+            let answered = tokio::time::timeout(FOR_A_PAGE, self.ask(&address)).await;
+            let answer = answered.unwrap_or(Err(DirectoryError::TooSlow))?;
             if is_forgotten(&answer) {
                 return Ok(Walked::Forgotten);
             }
@@ -68,7 +76,11 @@ impl Graph<'_> {
             let Page { changes, next } = Page::read(&answer.body, self.entra, self.attribute)?;
             debug!("Microsoft Graph says something of {} users", changes.len());
             for change in changes {
+                kept = kept.saturating_add(change.weight());
                 users.apply(change);
+            }
+            if kept > MOST_BYTES || users.all.len() > MOST_USERS {
+                return Err(DirectoryError::Faulty("it has no end"));
             }
             match next {
                 Next::Page(next) if next == address => return Err(DirectoryError::Faulty("it goes round in circles")),

@@ -77,6 +77,13 @@ impl Page {
 }
 
 impl Change {
+    /// Bytes that are kept of it, about.
+    pub(super) fn weight(&self) -> usize {
+        let texts = [&self.name, &self.mail, &self.kind, &self.im_id].into_iter().flatten().flatten();
+        let proxies = self.proxies.iter().flatten().flatten();
+        self.id.len() + texts.chain(proxies).map(|text| text.len() + 32).sum::<usize>() + 128
+    }
+
     /// None where it is no user, or a property is of another kind than documented: to take it for empty could take
     /// somebody's mailbox away.
     fn read(user: &Value, attribute: Option<&str>) -> Option<Self> {

@@ -14,7 +14,7 @@ use crate::mailbox::Mailbox;
 use crate::stage::azure::Patience;
 use crate::stage::ready::{Listed, ReadyList};
 use crate::stage::view::{Claim, Found, View};
-use crate::stage::{Placement, StageError, in_parallel};
+use crate::stage::{Placement, StageError, in_parallel, parts};
 
 /// What became of one export's placements.
 #[derive(Debug, Default)]
@@ -152,7 +152,7 @@ impl Pass<'_, '_> {
             .map(|(wanted, eml)| Placement { name: &eml.name, bytes: &eml.bytes, mailboxes: &wanted.mailboxes })
             .collect();
         if let Some(target) = self.tools.target {
-            for part in batch.chunks(target.most()) {
+            for part in parts(&batch, target.most()) {
                 self.books.placements += target.stage(part, &surveyed.proof)?;
                 self.tools.watch.staging.advance(0);
             }

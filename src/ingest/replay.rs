@@ -10,7 +10,7 @@ use super::recorded::{self, number};
 use super::shape::RecordedLimits;
 use super::stager::{Stager, Wanted, Why};
 use super::{IngestError, Tools, contested, doubtful};
-use crate::books::Books;
+use crate::books::{Books, Placements};
 use crate::ledger::{Extent, FileId, FileRow, LedgerError, RuleSetId};
 use crate::resolve::{Outcome, RuleSet, Rules};
 
@@ -117,7 +117,7 @@ fn pass(
         contested::learn_from_others(tools, file, plan.shape.grouping)?;
     }
     let expected = plan.row.counts.held + rejected.len() as u64;
-    let mut rejected = Rejected { before: rejected, let_in: BTreeSet::new(), merged: 0, added: 0 };
+    let mut rejected = Rejected { before: rejected, let_in: BTreeSet::new(), accepted: 0, merged: 0, added: 0 };
     let mut stager = stager(tools, plan, surveyed)?;
     stager.shaping.before = Some(before);
     // Counted before any of them is placed: whoever a duplicate names may come before the item in the export.
@@ -152,7 +152,9 @@ struct Rejected {
     /// Those of them that it lets in and that are to be read in a turn of their own ever after: without MessageID, or in a
     /// transcript.
     let_in: BTreeSet<u64>,
-    /// How many it lets in that share a transcript with another of them.
+    /// How many it lets in.
+    accepted: u64,
+    /// How many of these share a transcript with another of them.
     merged: u64,
     /// Attachments of those it lets in, where their archives came before.
     added: u64,
@@ -168,6 +170,7 @@ impl Rejected {
                 self.let_in.insert(ordinal);
             }
         }
+        self.accepted += records;
         self.merged += records - 1;
         Ok(())
     }
@@ -255,6 +258,18 @@ fn commit(
     position: usize,
 ) -> Result<Books, IngestError> {
     let Some(manifest) = stager.manifest else { return Ok(stager.books) };
+    let newest = plan.rules.0.last().ok_or_else(|| LedgerError::Damaged("a replay without rules".to_owned()))?;
+    if rejected.accepted == 0
+        && stager.books.placements == Placements::default()
+        && stager.books.items.staged == 0
+        && !anyone_resolves(tools, plan.row.id, newest, false)?
+    {
+        // Each change of a mapping, a list or a tenant would else leave a set of rules with every export that has a record
+        // which nobody can read.
+        manifest.abandon()?;
+        tools.ledger.end_unmoved(plan.row, tools.run)?;
+        return Ok(stager.books);
+    }
     if let Some(target) = tools.target {
         target.barrier()?;
     }

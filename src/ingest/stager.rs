@@ -15,7 +15,7 @@ use crate::ledger::FileId;
 use crate::ledger::manifest::{Entry, Known, Placed, Writer};
 use crate::mailbox::Mailbox;
 use crate::resolve::{Outcome, Rules};
-use crate::stage::{Placement, in_parallel};
+use crate::stage::{Placement, in_parallel, parts};
 
 /// An item that is to be placed.
 #[derive(Debug)]
@@ -161,7 +161,7 @@ impl Stager<'_> {
             self.books.placements.staged += copies as u64;
             return Ok(());
         };
-        for part in batch.chunks(target.most()) {
+        for part in parts(batch, target.most()) {
             self.books.placements += target.stage(part, &self.surveyed.proof)?;
             self.tools.watch.staging.advance(0);
         }

@@ -13,8 +13,10 @@ use crate::config::Config;
 use crate::directory::{self, DirectoryError, Judged, Users};
 use crate::events;
 use crate::ledger::{DirectoryState, Ledger, LedgerError};
-use crate::resolve::Directory;
+use crate::resolve::{Directory, shrinks};
 
+/// What a tenant without any is taken for a mistake, whoever confirms it.
+const MAILBOXES: &str = "users with a mailbox";
 /// How many claims are said one by one; the ledger keeps all.
 const SAID: usize = 20;
 
@@ -54,23 +56,31 @@ impl Asked {
     }
 }
 
-/// How far the tenant's users with a mailbox became fewer.
+/// How far what the tenant says became less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Dwindled {
-    /// Mailboxes of the snapshot in force.
+    /// What there is less of.
+    pub what: &'static str,
+    /// How many the snapshot in force has.
     pub before: usize,
-    /// Mailboxes of the new one.
+    /// How many the new one has.
     pub after: usize,
 }
 
 impl fmt::Display for Dwindled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { before, after } = self;
+        let Self { what, before, after } = self;
         write!(
             f,
-            "the tenant has {after} users with a mailbox, the snapshot in force {before}, which is a mistake more often than \
-             a fact; look at the app's permissions and at licences, or confirm it as it is: icechatd mapping accept"
-        )
+            "the tenant has {after} {what}, the snapshot in force {before}, which is a mistake more often than a fact; look at \
+             the app's permissions, at licences and at mailboxes.graph.im_id_attribute"
+        )?;
+        // Nobody has meant that.
+        if *after > 0 || *what != MAILBOXES {
+            f.write_str(", or confirm it as it is: icechatd mapping accept")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -82,15 +92,18 @@ impl Snapshot {
     }
 
     fn dwindled(&self, kept: Option<&Directory>) -> Option<Dwindled> {
-        let after = self.set.mailboxes.mailboxes();
-        let before = kept.map_or(0, |kept| kept.mailboxes.mailboxes());
-        let shrinks = || kept.is_some_and(|kept| kept.mailboxes.shrinks_to(&self.set.mailboxes));
-        (after == 0 || shrinks()).then_some(Dwindled { before, after })
+        let counts = |set: &Directory| (set.mailboxes.mailboxes(), set.im_ids.len());
+        let (mailboxes, im_ids) = counts(&self.set);
+        let (mailboxes_before, im_ids_before) = kept.map_or((0, 0), counts);
+        if mailboxes == 0 || shrinks(mailboxes_before, mailboxes) {
+            return Some(Dwindled { what: MAILBOXES, before: mailboxes_before, after: mailboxes });
+        }
+        shrinks(im_ids_before, im_ids).then_some(Dwindled { what: "ImIds", before: im_ids_before, after: im_ids })
     }
 }
 
-/// Asks the tenant, where it is to be asked; a snapshot is measured against the one in force, unless a person confirms it.
-/// It may take minutes. Nothing is written.
+/// Asks the tenant, where it is to be asked; a snapshot is measured against the one in force, unless a person confirms it: then
+/// only one without any mailbox does not count. It may take minutes. Nothing is written.
 ///
 /// # Errors
 /// Where the ledger cannot be read; that the tenant does not answer is part of the result.
@@ -103,17 +116,21 @@ pub fn ask_tenant(config: &Config, ledger: &Ledger, measured: bool) -> Result<Op
         Err(error) => return Ok(Some(Asked::Failed(Arc::new(error)))),
     };
     let snapshot = Snapshot::of(source, users);
-    let dwindled = if measured { snapshot.dwindled(kept_directory(ledger)?.as_deref()) } else { None };
+    let kept = if measured { kept_directory(ledger)? } else { None };
+    let dwindled = snapshot.dwindled(kept.as_deref());
     let snapshot = Arc::new(snapshot);
     Ok(Some(dwindled.map_or(Asked::Good(Arc::clone(&snapshot)), |dwindled| Asked::Rejected(snapshot, dwindled))))
 }
 
-/// The tenant's users as a person confirms them: as it says them now, or, where it does not answer, as it said them last.
+/// The tenant's users as a person confirms them: as it says them now, or, where it does not answer, as it said them last. They
+/// are measured as ever where no answer of the tenant was rejected: then it is something else that the person confirms.
 ///
 /// # Errors
 /// As [`ask_tenant`].
 pub fn confirm_tenant(config: &Config, ledger: &Ledger) -> Result<Option<Asked>, InputError> {
-    Ok(match ask_tenant(config, ledger, false)? {
+    let rejections = ledger.open_rejections()?;
+    let is_meant = rejections.iter().any(|rejection| rejection.kind == Kind::Directory.as_str());
+    Ok(match ask_tenant(config, ledger, !is_meant)? {
         Some(Asked::Failed(error)) => Some(match kept_users(config, ledger)? {
             Some(snapshot) => Asked::Confirmed(Arc::new(snapshot), error),
             None => Asked::Failed(error),

@@ -149,6 +149,15 @@ impl Writer {
         written.at(self.folder.join(&self.hidden))
     }
 
+    /// Gives it up: nothing of it stays.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn abandon(self) -> Result<(), PathError> {
+        let path = self.folder.join(&self.hidden);
+        Disk.unlink(&Disk::open(&self.folder)?, &self.hidden).at(path)
+    }
+
     /// Makes it durable under its name, which `stem` makes the same again after a crash.
     ///
     /// # Errors

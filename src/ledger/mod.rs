@@ -25,6 +25,7 @@ mod originals;
 mod people;
 mod presence;
 mod questions;
+mod replays;
 mod restaging;
 mod runs;
 mod schema;

@@ -21,6 +21,11 @@ const REMOVED_OF: usize = 20;
 /// A list of fewer mailboxes may shrink as it likes: a firm of nine can lose five.
 const SHRINKABLE: usize = 10;
 
+/// Whether a number became so much smaller that it is a mistake more often than a fact: of at least 10, less than half is left.
+pub fn shrinks(before: usize, after: usize) -> bool {
+    before >= SHRINKABLE && after * 2 < before
+}
+
 /// What a new set changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Difference {
@@ -190,11 +195,9 @@ impl RuleSet {
 }
 
 impl MailboxList {
-    /// Whether `new` is so much smaller than `self` that it is a mistake more often than a fact: at least 10 mailboxes, of
-    /// which less than half are left.
+    /// Whether `new` has so many fewer mailboxes that it is a mistake more often than a fact.
     pub fn shrinks_to(&self, new: &Self) -> bool {
-        let (before, now) = (self.mailboxes(), new.mailboxes());
-        before >= SHRINKABLE && now * 2 < before
+        shrinks(self.mailboxes(), new.mailboxes())
     }
 
     /// The addresses that lead to another mailbox here than in `other`, or nowhere there.

@@ -21,7 +21,7 @@ use jiff::civil::Date;
 use crate::mailbox::Mailbox;
 pub use canonical::CanonicalError;
 pub use damage::{Damage, Warning};
-pub use difference::{Concern, ConcernKind, Difference};
+pub use difference::{Concern, ConcernKind, Difference, shrinks};
 pub use directory::{Directory, Member, ReadDirectory};
 pub use fault::{Column, Fault, RowError};
 pub use mailboxes::{MailboxList, ReadList};

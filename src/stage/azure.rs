@@ -31,7 +31,7 @@ use crate::decrypt::Authenticated;
 use crate::digest::Sha256;
 
 /// Items in one go: with ten mailboxes each, some minutes where the service is so busy that it takes ten uploads a second.
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 1024;
 
 /// A container at Azure, or the part of one whose names begin with a prefix.
 #[derive(Debug)]

@@ -131,7 +131,7 @@ pub trait Target: Send + Sync + fmt::Debug {
     /// Where the target refuses; then the run fails and its export stays in `staging`.
     fn place(&self, batch: &[Placement<'_>], proof: &Authenticated) -> Result<Vec<bool>, StageError>;
 
-    /// So many items are placed at once, before whoever watches is told that it goes on: a container is far away.
+    /// About so many placements are made at once, before whoever watches is told that it goes on: a container is far away.
     fn most(&self) -> usize {
         usize::MAX
     }
@@ -193,6 +193,20 @@ pub fn first_of(
         }
     }
     Ok(None)
+}
+
+/// A batch in parts of at most so many placements; an item that has more is a part by itself.
+pub fn parts<'a, 'b>(mut batch: &'a [Placement<'b>], most: usize) -> impl Iterator<Item = &'a [Placement<'b>]> {
+    std::iter::from_fn(move || {
+        let mut placements = 0_usize;
+        let fits = |item: &&Placement<'_>| {
+            placements = placements.saturating_add(item.mailboxes.len());
+            placements <= most
+        };
+        let (part, rest) = batch.split_at_checked(batch.iter().take_while(fits).count().max(1))?;
+        batch = rest;
+        Some(part)
+    })
 }
 
 /// Does `work` to each part of a batch on as many threads, and adds up what they say. The first error counts.

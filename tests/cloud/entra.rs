@@ -128,6 +128,23 @@ fn the_assertion_is_what_entra_documents_and_the_certificate_signed_it() {
 }
 
 #[test]
+fn a_token_goes_on_while_the_tenant_does_not_answer_for_a_moment() {
+    let home = Home::new(&["cert"]);
+    let sign_in = home.sign_in(&["cert"]).unwrap();
+    // Of so short a life a fifth is kept back.
+    home.tenant.tokens_last(5);
+    wait(async {
+        let first = sign_in.token(SCOPE).await.unwrap();
+        tokio::time::sleep(Duration::from_millis(4_100)).await;
+        for _ in 0..3 {
+            home.tenant.fail(Fault::new("/token", 503, "").with("Retry-After: 0"));
+        }
+        let second = sign_in.token(SCOPE).await.unwrap();
+        assert_eq!((second.expose(), home.tenant.faults_left()), (first.expose(), 0));
+    });
+}
+
+#[test]
 fn a_token_is_asked_for_once_for_each_scope_until_shortly_before_its_end() {
     let home = Home::new(&["new"]);
     let sign_in = Arc::new(home.sign_in(&["new"]).unwrap());

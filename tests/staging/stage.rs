@@ -267,3 +267,16 @@ fn an_importer_may_empty_staging_between_batches() {
     assert_eq!(placements.staged, batch.count());
     batch.check(dir.path(), true);
 }
+
+#[test]
+fn a_batch_is_cut_by_its_placements() {
+    let mailboxes: Vec<Mailbox> = (0..9).map(|n| Mailbox::parse(&format!("m{n}@contoso.com")).unwrap()).collect();
+    let item = |count: usize| Placement { name: "n", bytes: b"", mailboxes: &mailboxes[..count] };
+    let cut = |counts: &[usize], most: usize| {
+        let batch: Vec<_> = counts.iter().map(|count| item(*count)).collect();
+        icechatd::stage::parts(&batch, most).map(<[Placement<'_>]>::len).collect::<Vec<_>>()
+    };
+    assert_eq!(cut(&[1, 1, 1, 2, 9, 1], 3), [3, 1, 1, 1]);
+    assert_eq!(cut(&[9, 9], 1), [1, 1]);
+    assert_eq!((cut(&[], 3), cut(&[4, 5], usize::MAX)), (vec![], vec![2]));
+}

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::exit_code::ExitCode;
 use crate::inputs::{self, Asked, Good, News};
 use crate::ledger::{Ledger, Rejection, Version, invoked_by};
+use crate::owner;
 
 pub(super) fn history(config: &Path, json: bool) -> Result<ExitCode, Failure> {
     let config = Config::load(config)?;
@@ -138,6 +139,7 @@ pub(super) fn accept(config: &Path, dry_run: bool, json: bool) -> Result<ExitCod
         }
         return Ok(ExitCode::Failed);
     }
+    owner::of_state(&config)?;
     let state = &config.state.directory;
     let ledger = if dry_run { Ledger::read(state)?.map_or_else(Ledger::none, Ok)? } else { Ledger::open(state)? };
     let tenant = inputs::confirm_tenant(&config, &ledger)?;
@@ -145,6 +147,10 @@ pub(super) fn accept(config: &Path, dry_run: bool, json: bool) -> Result<ExitCod
         let why = chain(error.as_ref());
         output::complain(&format!("the tenant's users are taken as they were said last, if ever, because: {why}"));
     }
+    if let Some(Asked::Rejected(_, dwindled)) = &tenant {
+        output::complain(&format!("the tenant's users stay as they are: {dwindled}"));
+    }
+    let is_rejected = matches!(tenant, Some(Asked::Rejected(..)));
     let good = Good { tenant, ..found.good() };
     let news = if dry_run {
         inputs::news(&config, &ledger, &good)?
@@ -157,7 +163,7 @@ pub(super) fn accept(config: &Path, dry_run: bool, json: bool) -> Result<ExitCod
     } else {
         output::print(&said(&news, dry_run))?;
     }
-    Ok(ExitCode::Complete)
+    Ok(if is_rejected { ExitCode::Failed } else { ExitCode::Complete })
 }
 
 fn news_json(news: &News) -> Value {

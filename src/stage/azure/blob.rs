@@ -86,10 +86,37 @@ impl Policy for AddMd5 {
 /// Puts an EML there, if nothing stands under its name. A try whose answer got lost may have put it there: so what stands
 /// is compared, by the digests that were recorded with it and by the service's own.
 pub(super) async fn put(container: &BlobContainerClient, upload: &Upload) -> azure_core::Result<Put> {
+    let blob = container.blob_client(&upload.name);
+    for is_last in [false, true] {
+        let error = match blob.upload(upload.bytes.clone().into(), Some(options(upload).if_not_exists())).await {
+            Ok(done) if done.content_md5.as_deref().is_none_or(|md5| md5 == upload.md5) => return Ok(Put::Placed),
+            Ok(_) => {
+                let what = "the service has recorded another MD5 than was sent; compare the blob, and remove it if it is \
+                            damaged";
+                return Err(Error::with_message(ErrorKind::DataConversion, what));
+            }
+            Err(error) => error,
+        };
+        if !is_there(&error) {
+            return Err(error);
+        }
+        match properties(container, &upload.name).await? {
+            Some(found) if found.is(upload) => return Ok(Put::Stood),
+            Some(_) => return Ok(Put::Other),
+            // The importer took what stood there in between.
+            None if is_last => return Err(error),
+            None => {}
+        }
+    }
+    Err(Error::with_message(ErrorKind::Other, "a blob that comes and goes"))
+}
+
+/// What goes with an EML.
+fn options(upload: &Upload) -> BlobClientUploadOptions<'_> {
     let context = Context::new().with_value(ContentMd5(BASE64.encode(&upload.md5)));
     let metadata = [(SHA256, &upload.sha256), (ITEM, &upload.item)];
     let (until, mode) = upload.immutability.unzip();
-    let options = BlobClientUploadOptions {
+    BlobClientUploadOptions {
         blob_content_md5: Some(upload.md5.to_vec()),
         blob_content_type: Some("message/rfc822".to_owned()),
         immutability_policy_expiry: until,
@@ -98,24 +125,6 @@ pub(super) async fn put(container: &BlobContainerClient, upload: &Upload) -> azu
         method_options: ClientMethodOptions { context },
         partition_size: Some(ONE_REQUEST),
         ..BlobClientUploadOptions::default()
-    };
-    let blob = container.blob_client(&upload.name);
-    let error = match blob.upload(upload.bytes.clone().into(), Some(options.if_not_exists())).await {
-        Ok(done) if done.content_md5.as_deref().is_none_or(|md5| md5 == upload.md5) => return Ok(Put::Placed),
-        Ok(_) => {
-            let what =
-                "the service has recorded another MD5 than was sent; compare the blob, and remove it if it is damaged";
-            return Err(Error::with_message(ErrorKind::DataConversion, what));
-        }
-        Err(error) => error,
-    };
-    if !is_there(&error) {
-        return Err(error);
-    }
-    match properties(container, &upload.name).await? {
-        Some(found) if found.is(upload) => Ok(Put::Stood),
-        Some(_) => Ok(Put::Other),
-        None => Err(error),
     }
 }
 
