@@ -186,6 +186,19 @@ pub(super) fn parameter_name(original: Option<&str>) -> String {
     if looks_encoded(&shown) { shown.replace("=?", "=_") } else { shown }
 }
 
+/// As the value of an extended parameter (RFC 2231 section 4; RFC 5987 says which characters may stand as they are).
+pub(super) fn percent_encoded(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len() * 3);
+    for byte in name.bytes() {
+        if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
+            encoded.push(char::from(byte));
+        } else {
+            let _ = write!(encoded, "%{byte:02X}");
+        }
+    }
+    encoded
+}
+
 /// The end of a name is what says its type.
 fn shorten(name: &str) -> String {
     match name.char_indices().rev().nth(FILE_NAME_CHARS - 1) {

@@ -39,8 +39,11 @@ use crate::template::{Placeholder, Template};
 
 /// The version of the bytes. Whatever changes one byte of one EML raises it, so that a replay knows what stands. Format 1
 /// knew neither transcripts nor events, Exchange's threading, further fields, nor what few records have. In format 2 a name
-/// could look like the sign of what nobody said, and a transcript's id did not know the words that are no items.
+/// could look like the sign of what nobody said, a transcript's id did not know the words that are no items, and a file's name with
+/// quotes could be folded within them.
 pub const FORMAT_VERSION: u32 = 3;
+/// The first format in which a file's name that has quotes is percent-encoded.
+const ENCODED_QUOTES: u32 = 3;
 /// The first format in which the words of disclaimers and of the system are part of a transcript's id.
 pub const WITH_WORDS: u32 = 3;
 
@@ -103,7 +106,7 @@ pub fn render(item: &Item, identity: Identity, shape: &Shape) -> Eml {
         Item::Transcript(transcript) => {
             let mut written = transcript::write(transcript, identity, shape);
             let forms = [std::mem::take(&mut written.text), std::mem::take(&mut written.html)];
-            named.header(&hex).body(transcript_part(forms, &written, &hex)).serialize(&mut bytes);
+            named.header(&hex).body(transcript_part(forms, &written, &hex, shape.format)).serialize(&mut bytes);
         }
     }
     Eml { name: file_name(item.time(), identity.id), bytes }
@@ -115,25 +118,30 @@ fn chat_part<'a>(item: &'a ChatItem, identity: Identity, shape: &Shape, hex: &st
         &item.record.body
     {
         let media_type = body::media_type(content_type.as_deref());
-        parts.push(file_part(body::parameter_name(name.as_deref()), media_type, data));
+        parts.push(file_part(body::parameter_name(name.as_deref()), media_type, data, shape.format));
     }
     let source = item.record.details.as_ref().and_then(|details| details.source.as_deref());
     parts.extend(source.filter(|_| shape.format >= 2).map(|source| source_part(source)));
     if parts.len() == 1 { parts.remove(0) } else { multipart("mixed", &format!("=_icechat_{hex}"), parts) }
 }
 
-fn transcript_part<'a>(forms: [String; 2], written: &'a transcript::Written<'a>, hex: &str) -> MimePart<'a> {
+fn transcript_part<'a>(
+    forms: [String; 2],
+    written: &'a transcript::Written<'a>,
+    hex: &str,
+    format: u32,
+) -> MimePart<'a> {
     let [text, html] = forms;
     let forms = vec![text_part("text/plain", text), text_part("text/html", html)];
     let mut parts = vec![multipart("alternative", &format!("=_icechat_text_{hex}"), forms)];
-    let file = |file: &'a transcript::Attached<'a>| file_part(file.name.clone(), file.media_type, file.data);
+    let file = |file: &'a transcript::Attached<'a>| file_part(file.name.clone(), file.media_type, file.data, format);
     parts.extend(written.files.iter().map(file));
     parts.extend(written.source.as_deref().map(source_part));
     if parts.len() == 1 { parts.remove(0) } else { multipart("mixed", &format!("=_icechat_{hex}"), parts) }
 }
 
 fn source_part(source: &str) -> MimePart<'_> {
-    file_part("source.xml".to_owned(), "application/xml", source.as_bytes())
+    file_part("source.xml".to_owned(), "application/xml", source.as_bytes(), FORMAT_VERSION)
 }
 
 /// `<YYYYMMDDTHHMMSSZ>-<item id>.eml`, the time in UTC, its fraction of a second left out; a year before 0000 counts as
@@ -365,11 +373,17 @@ fn text_part(media_type: &'static str, text: String) -> MimePart<'static> {
     MimePart::new(media_type, text)
 }
 
-fn file_part<'a>(name: String, media_type: &'a str, content: &'a [u8]) -> MimePart<'a> {
-    let disposition = ContentType::new("attachment").attribute("filename", name);
+fn file_part<'a>(name: String, media_type: &'a str, content: &'a [u8], format: u32) -> MimePart<'a> {
+    // The builder folds a long name at a space within its quotes, as RFC 5322 allows; where there are quotes in the name as
+    // well, readers have kept the line end.
+    let disposition = if format >= ENCODED_QUOTES && name.contains('"') {
+        Raw::new(format!("attachment; filename*=UTF-8''{}", body::percent_encoded(&name))).into()
+    } else {
+        ContentType::new("attachment").attribute("filename", name).into()
+    };
     // A raw type again: the builder would write `text/*` as text, and change its line ends.
     let headers =
-        vec![("Content-Type".into(), Raw::new(media_type).into()), ("Content-Disposition".into(), disposition.into())];
+        vec![("Content-Type".into(), Raw::new(media_type).into()), ("Content-Disposition".into(), disposition)];
     MimePart { headers, contents: BodyPart::Binary(content.into()) }
 }
 
