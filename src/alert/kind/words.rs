@@ -239,7 +239,7 @@ pub(super) const DIRECTORY_REJECTED: Words = Words {
     name: "directory_rejected",
     message_id: "ff184b2c543e40a1becd4592076e1b12",
     severity: Severity::Warning,
-    means: "The tenant's users do not count, because far fewer have a mailbox; the last good snapshot stays in force.",
+    means: "The tenant's users do not count, because far fewer have a mailbox or an ImId; the last good snapshot stays in force.",
     advice: "Look at the app's permissions and at licences; `icechatd mapping accept` confirms them as they are.",
 };
 
