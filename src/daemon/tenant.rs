@@ -1,5 +1,6 @@
 //! The tenant's users: asked for every six hours and before each run, by a child of its own, for it takes minutes where a tenant
-//! is large, and days where Microsoft Graph is down. A run waits for an answer that is on its way, and for no other.
+//! is large, and days where Microsoft Graph is down. A run waits for an answer that is on its way, but not for long where it can
+//! go by an earlier one.
 
 use std::io;
 use std::process::ExitStatus;
@@ -26,7 +27,7 @@ const PATIENCE: Duration = Duration::from_mins(65);
 /// So long a run waits for an answer that is on its way, where it can go by an earlier one.
 const HOLDS: Duration = Duration::from_mins(12);
 
-/// The asking that goes on, and when the last one began.
+/// The asking that goes on, and how the last one ended.
 #[derive(Default)]
 pub(super) struct Asking {
     pub(super) child: Option<Child>,

@@ -548,12 +548,7 @@ fn a_record_that_a_replay_lets_in_finds_the_archive_that_came_long_ago() {
 #[test]
 fn an_archive_that_retention_took_is_not_asked() {
     let firm = hasty();
-    let config = fs::read_to_string(firm.path("config.toml")).unwrap();
-    fs::write(
-        firm.path("config.toml"),
-        config.replace("directory = \"state\"", "directory = \"state\"\noriginals_days = 30"),
-    )
-    .unwrap();
+    firm_config(&firm, "directory = \"state\"", "directory = \"state\"\noriginals_days = 30");
     deliver(&firm, "acme.att.261119.zip.pgp", &zip(&[("F-1", b"gone")]));
     firm.ingest(0);
     age(&firm);
@@ -568,12 +563,7 @@ fn an_archive_that_retention_took_is_not_asked() {
 #[test]
 fn an_archive_in_use_is_kept_from_before_the_first_mail_on() {
     let firm = hasty();
-    let config = fs::read_to_string(firm.path("config.toml")).unwrap();
-    fs::write(
-        firm.path("config.toml"),
-        config.replace("directory = \"state\"", "directory = \"state\"\noriginals_days = 30"),
-    )
-    .unwrap();
+    firm_config(&firm, "directory = \"state\"", "directory = \"state\"\noriginals_days = 30");
     deliver(&firm, "acme.att.261119.zip.pgp", &zip(&[("F-1", b"in use")]));
     let held = named("a", "F-1").replace("@contoso.com", "@northern.example");
     firm.deliver_export("acme.261119.xml.pgp", &export(&[held]));
@@ -806,9 +796,7 @@ fn originals(firm: &Firm) -> usize {
 #[test]
 fn retention_keeps_what_a_mail_says_is_kept() {
     let firm = firm_with("[attachments]\nwait = \"0s\"\n[eml]\nmax_attachment = \"1KiB\"\n");
-    let config = fs::read_to_string(firm.path("config.toml")).unwrap();
-    let config = config.replace("directory = \"state\"", "directory = \"state\"\noriginals_days = 30");
-    fs::write(firm.path("config.toml"), config).unwrap();
+    firm_config(&firm, "directory = \"state\"", "directory = \"state\"\noriginals_days = 30");
     let large = [7; 3000];
     // One whose bytes are all in its mails goes, with its archive; the archive after the export.
     firm.deliver_export("acme.261101.xml.pgp", &export(&[named("a", "F-1")]));
