@@ -46,12 +46,13 @@ pub(super) fn mailboxes(place: &Place, verb: &Verb) -> Result<ExitCode, Failure>
 }
 
 fn refresh(config: &Config, json: bool) -> Result<ExitCode, Failure> {
+    let not_configured =
+        || Failure::new(ExitCode::Config, "mailboxes.graph is not configured; set it and [entra], see docs/entra.md");
+    // Before a state folder is made.
+    config.mailboxes.graph.as_ref().ok_or_else(not_configured)?;
     owner::of_state(config)?;
     let ledger = Ledger::open(&config.state.directory)?;
-    let Some(asked) = inputs::ask_tenant(config, &ledger, true)? else {
-        let line = "mailboxes.graph is not configured; set it and [entra], see docs/entra.md";
-        return Err(Failure::new(ExitCode::Config, line));
-    };
+    let asked = inputs::ask_tenant(config, &ledger, true)?.ok_or_else(not_configured)?;
     let good = Good { tenant: Some(asked.clone()), ..Good::default() };
     let put_by = format!("{} (mailboxes refresh)", invoked_by());
     let news = inputs::put_in_force(config, &ledger, &good, &put_by, Timestamp::now())?;

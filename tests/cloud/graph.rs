@@ -339,6 +339,14 @@ fn im_ids_that_dwindle_count_when_a_person_says_so_and_a_tenant_without_mailboxe
 }
 
 #[test]
+fn without_a_tenant_there_is_nothing_to_refresh() {
+    let firm = Firm::new();
+    let said = firm.run(&["mailboxes", "refresh"]).expect(78);
+    assert!(said.err.contains("mailboxes.graph is not configured"), "{said:?}");
+    assert!(!firm.path("state").exists(), "and nothing is made");
+}
+
+#[test]
 fn another_firms_state_is_left_alone() {
     let office = Office::new();
     office.staff(1);
