@@ -214,6 +214,7 @@ fn reconcile(
     }
     let alerts = ledger.open_alerts()?.iter().filter(|alert| !is_silenced(alert, config, now)).count();
     let date = slot.to_zoned(config.schedule.time_zone.clone()).date();
-    let day = Day { firm_code: &config.site.firm_code, date, runs, went_well, alerts, missing };
+    let head = ledger.chain_head()?;
+    let day = Day { firm_code: &config.site.firm_code, date, runs, went_well, alerts, missing, head };
     ledger.queue_notice(Channel::Mail, "reconciliation", &day.letter().to_json(), now)
 }

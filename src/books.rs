@@ -54,7 +54,7 @@ impl std::ops::AddAssign for Placements {
 }
 
 /// The books of a file or a run.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Books {
     /// Items.
     pub items: Counts,

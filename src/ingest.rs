@@ -24,6 +24,7 @@ mod later;
 mod listing;
 mod original;
 mod people;
+mod proof;
 mod ready;
 mod recorded;
 mod replay;
@@ -45,6 +46,7 @@ use jiff::{Timestamp, Unit};
 
 pub use self::error::IngestError;
 pub use self::extract::extract;
+pub use self::proof::{Proven, prove};
 use self::recorded::circumstances;
 pub use self::restage::restage;
 use self::session::{Session, forget_rejections, remove_expired_originals, settle_replay};
@@ -391,6 +393,7 @@ fn dry_run_finished(
         outcome: Some(outcome.as_str().to_owned()),
         error: None,
         restaging: worked.restaging,
+        evidence: None,
         files: worked.reports,
     };
     Ok(Finished { report, needs, error: None })

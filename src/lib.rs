@@ -15,7 +15,7 @@
 //! - [`stage`]: from bytes to files, or blobs, that an importer may take.
 //! - [`ledger`]: what was done, for ever.
 //!
-//! Around them: [`cli`] (one file for each verb), [`daemon`] and [`schedule`], [`demo`], [`check`] and [`verify`], [`keys`],
+//! Around them: [`cli`] (one file for each verb), [`daemon`] and [`schedule`], [`demo`], [`check`], [`verify`] and [`evidence`], [`keys`],
 //! [`report`], [`held`], [`alert`], [`in_flight`], [`waiting`] and [`metrics`], [`inputs`] (keys, profile, mapping and list as a run is
 //! given them), [`entra`] (who we are to the firm's Microsoft tenant), [`directory`] (its users), [`config`].
 //!
@@ -49,6 +49,7 @@ pub mod durable;
 pub mod eml;
 pub mod entra;
 pub mod events;
+pub mod evidence;
 pub mod exit_code;
 pub mod export;
 pub mod held;

@@ -3,7 +3,9 @@
 
 pub mod cell;
 pub mod coverage;
+pub mod day;
 mod outlook;
+pub mod rows;
 pub mod runs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -119,6 +121,7 @@ pub fn to_json(report: &RunReport) -> Value {
         "outcome": report.outcome,
         "error": report.error,
         "restaging": report.restaging,
+        "evidence": report.evidence.as_ref().map(|link| json!({"link": link.seq, "hash": link.hash.to_string()})),
         "items": totals.items,
         "placements": totals.placements,
         "changed": totals.changed,

@@ -1,11 +1,11 @@
-//! The proof that ledger, manifests and kept originals agree, and what still stands in staging (contract 1, `verify`).
+//! The proof that ledger, chain, manifests and kept originals agree, and what still stands in staging (contract 1, `verify`).
 
 use serde::Serialize;
 
 use crate::config::Config;
-use crate::digest::ItemId;
+use crate::digest::{ItemId, Sha256};
 use crate::ledger::manifest::{Entry, Placed, digest_of};
-use crate::ledger::{FileId, FileRow, FileState, Ledger, LedgerError};
+use crate::ledger::{ChainCheck, FileId, FileRow, FileState, Ledger, LedgerError};
 use crate::stage::azure::Patience;
 use crate::stage::view::{Claim, Found, View};
 
@@ -31,23 +31,30 @@ pub struct Verified {
     pub originals: u64,
     /// Originals that retention removed.
     pub removed: u64,
+    /// The chain: how long it is, and the hash of its newest link.
+    pub chain: ChainCheck,
     /// What does not agree; empty if all does.
     pub faults: Vec<String>,
 }
 
-/// Compares everything, as it was at one moment of the ledger. It changes nothing and takes no lock.
+/// Compares everything, as it was at one moment of the ledger, and looks for a hash of the chain that was noted elsewhere, if
+/// there is one. It changes nothing and takes no lock.
 ///
 /// # Errors
 /// Where the ledger itself cannot be read.
-pub fn verify(ledger: &Ledger, config: &Config) -> Result<Verified, LedgerError> {
-    ledger.at_one_moment(|| compare(ledger, config))
+pub fn verify(ledger: &Ledger, config: &Config, noted: Option<Sha256>) -> Result<Verified, LedgerError> {
+    ledger.at_one_moment(|| compare(ledger, config, noted))
 }
 
-fn compare(ledger: &Ledger, config: &Config) -> Result<Verified, LedgerError> {
+fn compare(ledger: &Ledger, config: &Config, noted: Option<Sha256>) -> Result<Verified, LedgerError> {
     let mut found = Verified::default();
     if let Err(error) = ledger.check_integrity() {
         found.fault(&error);
     }
+    found.chain = ledger.check_chain(noted)?;
+    found.faults.append(&mut found.chain.faults);
+    found.faults.extend(ledger.altered_shapes()?);
+    found.faults.extend(ledger.manifests_astray()?);
     let mut staging = Standing { view: None, claims: Vec::new() };
     match View::of(config, Patience::Work) {
         Ok(view) => staging.view = Some(view),
@@ -204,6 +211,13 @@ impl Verified {
                     file.name,
                     counts.staged + counts.held,
                     counts.held
+                ));
+            }
+            let rejected = ledger.rejected_of(file.id)?.len() as u64;
+            if rejected != counts.rejected {
+                self.faults.push(format!(
+                    "the ledger has {rejected} rejected records of {}, its books say {}",
+                    file.name, counts.rejected
                 ));
             }
             if !counts.balance() {

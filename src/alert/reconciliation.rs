@@ -4,9 +4,9 @@ use jiff::civil::Date;
 
 use super::message::Letter;
 use crate::books::Books;
-use crate::ledger::{FileReport, RunReport};
+use crate::ledger::{Link, RunReport};
 use crate::report::books_line;
-use crate::report::cell::cell;
+use crate::report::rows::to_csv;
 
 /// What a day came to.
 #[derive(Debug, Clone)]
@@ -21,10 +21,9 @@ pub(super) struct Day<'a> {
     /// How many alerts are open.
     pub(super) alerts: usize,
     pub(super) missing: &'a [Date],
+    /// The newest link of the chain.
+    pub(super) head: Option<Link>,
 }
-
-const HEADER: &str = "run,file,sha256,export_date,state,available,staged,held,duplicate,rejected,skipped,\
-                      placements_staged,placements_existing,changed,signed_by";
 
 impl Day<'_> {
     fn totals(&self) -> Books {
@@ -53,7 +52,7 @@ impl Day<'_> {
             if staged == 1 { "item" } else { "items" }
         );
         let name = format!("icechatd-{}-{}.csv", file_name(self.firm_code), self.date);
-        Letter { text: self.text(&subject), subject, csv: Some((name, self.csv())) }
+        Letter { text: self.text(&subject), subject, csv: Some((name, to_csv(&self.runs))) }
     }
 
     fn text(&self, subject: &str) -> String {
@@ -76,53 +75,16 @@ impl Day<'_> {
             1 => "1 alert is open: icechatd alert list".to_owned(),
             count => format!("{count} alerts are open: icechatd alert list"),
         });
+        if let Some(Link { seq, hash, .. }) = &self.head {
+            lines.push(format!("the chain has {seq} links, the newest is {hash}"));
+            lines.push(
+                "Keep this mail: icechatd verify --head and that hash show whether all of it is still there."
+                    .to_owned(),
+            );
+        }
         lines.push("The CSV has a row for each file, and the sum of all below.".to_owned());
         lines.join("\n") + "\n"
     }
-
-    fn csv(&self) -> String {
-        let mut text = format!("{HEADER}\r\n");
-        for run in &self.runs {
-            for file in &run.files {
-                text.push_str(&row(&run.name, file));
-            }
-        }
-        let total = ["total".to_owned(), String::new(), String::new(), String::new(), String::new()];
-        text.push_str(&join(total.into_iter().chain(numbers(&self.totals())).chain([String::new()])));
-        text
-    }
-}
-
-fn row(run: &str, file: &FileReport) -> String {
-    let signed_by = match (file.state.as_str(), &file.signed_by) {
-        ("held", _) => "",
-        (_, Some(signer)) => signer,
-        (_, None) => "unsigned",
-    };
-    let date = file.date.clone().unwrap_or_default();
-    let head = [run.to_owned(), file.name.clone(), file.sha256.to_string(), date, file.state.clone()];
-    join(head.into_iter().chain(numbers(&file.books)).chain([signed_by.to_owned()]))
-}
-
-fn numbers(books: &Books) -> impl Iterator<Item = String> {
-    let (items, placements) = (books.items, books.placements);
-    [
-        items.available,
-        items.staged,
-        items.held,
-        items.duplicate,
-        items.rejected,
-        items.skipped,
-        placements.staged,
-        placements.existing,
-        books.changed,
-    ]
-    .into_iter()
-    .map(|number| number.to_string())
-}
-
-fn join(cells: impl Iterator<Item = String>) -> String {
-    cells.map(|text| cell(&text)).collect::<Vec<_>>().join(",") + "\r\n"
 }
 
 /// A firm code as part of a file's name.

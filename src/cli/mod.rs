@@ -5,6 +5,7 @@ mod attachment;
 mod check;
 mod completions;
 mod demo;
+mod evidence;
 mod held;
 mod ingest;
 mod keys;
@@ -102,8 +103,11 @@ enum Verb {
     Attachment(attachment::Arguments),
     /// Put what was placed there again, because an importer lost it: the same files, recorded with who and why
     Restage(restage::Arguments),
-    /// Prove that ledger, manifests and kept originals agree, and compare what still stands in staging
+    /// Prove that ledger, chain, manifests and kept originals agree, and compare what still stands in staging
     Verify(verify::Arguments),
+    /// Who did what, when and why, and the proof of it for an auditor
+    #[command(subcommand)]
+    Evidence(evidence::Verb),
     /// Print what lets a shell complete verbs and options; the package installs it for bash, zsh and fish
     Completions(completions::Arguments),
     /// Write the man pages: for the package
@@ -175,6 +179,7 @@ plainly_failed!(
     crate::config::EditError,
     crate::download::sftp::SiteError,
     crate::durable::PathError,
+    crate::evidence::EvidenceError,
     crate::keys::KeysError,
     crate::ledger::LedgerError,
     crate::owner::OwnerError,
@@ -222,7 +227,8 @@ fn dispatch(arguments: Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
         Verb::Replay(replay) => ingest::replay(&place, &replay, bars),
         Verb::Attachment(attachment) => attachment::attachment(config, &attachment),
         Verb::Restage(restage) => restage::restage(&place, &restage, bars),
-        Verb::Verify(verify) => verify::verify(config, &verify),
+        Verb::Verify(verify) => verify::verify(config, &verify, bars),
+        Verb::Evidence(verb) => evidence::evidence(config, &verb),
         Verb::Completions(shell) => completions::completions(&Arguments::command(), &shell),
         Verb::ManPages(man) => man::man_pages(Arguments::command(), &man),
     }

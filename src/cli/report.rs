@@ -1,4 +1,5 @@
-//! `report`: what a run did, file by file; which runs there were; and who is missing from capture.
+//! `report`: what a run did, file by file; which runs there were; the reconciliation of a day; and who is missing from
+//! capture.
 
 use std::path::Path;
 
@@ -8,7 +9,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::ingest::start_of;
-use super::{Failure, output};
+use super::{Failure, day_of, output};
 use crate::config::Config;
 use crate::exit_code::ExitCode;
 use crate::inputs::{self, RulesFrom};
@@ -25,12 +26,25 @@ pub(super) struct Arguments {
     run: Option<String>,
 
     /// Print the report as JSON
-    #[arg(long)]
+    #[arg(long, conflicts_with = "csv")]
     json: bool,
+
+    /// Print a row for each file, and the sum, as CSV
+    #[arg(long)]
+    csv: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Other {
+    /// The reconciliation of a day: what came for it, what became of every item, and who did what about it since
+    Day {
+        /// The day that the exports are about
+        #[arg(value_name = "DATE", value_parser = day_of)]
+        date: Date,
+
+        #[command(flatten)]
+        format: Format,
+    },
     /// Every run there was, the newest last
     List {
         /// Only those that began on or after this day (in the schedule's time zone)
@@ -53,16 +67,46 @@ enum Other {
     },
 }
 
+#[derive(Debug, Clone, Copy, Args)]
+#[group(multiple = false)]
+struct Format {
+    /// Print a page for paper or PDF: one file, nothing from elsewhere
+    #[arg(long)]
+    html: bool,
+
+    /// Print a row for each file as CSV
+    #[arg(long)]
+    csv: bool,
+
+    /// Print the facts as JSON
+    #[arg(long)]
+    json: bool,
+}
+
 pub(super) fn report(config: &Path, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let config = Config::load(config)?;
     match arguments.other {
         Some(Other::Coverage { days, json }) => coverage(&config, days, json),
         Some(Other::List { since, json }) => list(&config, since, json),
-        None => of_run(&config, arguments.run.as_deref(), arguments.json),
+        Some(Other::Day { date, format }) => of_day(&config, date, format),
+        None => of_run(&config, arguments),
     }
 }
 
-fn of_run(config: &Config, run: Option<&str>, json: bool) -> Result<ExitCode, Failure> {
+fn of_day(config: &Config, date: Date, format: Format) -> Result<ExitCode, Failure> {
+    let ledger = Ledger::read(&config.state.directory)?.map_or_else(Ledger::none, Ok)?;
+    let day = report::day::day(&ledger, config, date, Timestamp::now())?;
+    match format {
+        Format { html: true, .. } => output::print(&report::day::to_html(&day)),
+        Format { csv: true, .. } => output::print(&report::day::to_csv(&day)),
+        Format { json: true, .. } => output::print_json(&serde_json::to_value(&day).unwrap_or_default()),
+        Format { .. } => output::print(&report::day::to_text(&day)),
+    }?;
+    Ok(ExitCode::Complete)
+}
+
+fn of_run(config: &Config, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let run = arguments.run.as_deref();
     let ledger = Ledger::read(&config.state.directory)?;
     let found = ledger.map(|ledger| ledger.run_report(run)).transpose()?.flatten();
     let Some(found) = found else {
@@ -70,8 +114,10 @@ fn of_run(config: &Config, run: Option<&str>, json: bool) -> Result<ExitCode, Fa
         let line = format!("there is no record of {which} in {}", config.state.directory.display());
         return Err(Failure::new(ExitCode::Failed, line));
     };
-    if json {
+    if arguments.json {
         output::print_json(&report::to_json(&found))?;
+    } else if arguments.csv {
+        output::print(&report::rows::to_csv(std::slice::from_ref(&found)))?;
     } else {
         output::print(&report::to_text(&found))?;
     }

@@ -11,7 +11,6 @@ use super::{IngestError, Tools};
 use crate::config::Grouping;
 use crate::export::Item;
 use crate::ledger::Verdict;
-use crate::ledger::manifest::Entry;
 
 /// Says of each transcript in doubt whether it is new, and places those that are.
 pub(super) fn settle(
@@ -86,7 +85,7 @@ fn sort_out(tools: &Tools<'_>, stager: &mut Stager<'_>, batch: Vec<Numbered>) ->
             }
             (_, Some(_)) => {
                 stager.books.items.duplicate += 1;
-                stager.write(&Entry::Duplicate(item.known()))?;
+                stager.write_duplicate(&item)?;
             }
             (_, None) => {}
         }

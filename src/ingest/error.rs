@@ -58,6 +58,17 @@ pub enum IngestError {
         /// Why.
         reason: String,
     },
+    /// A newer or a very old version staged it.
+    #[error(
+        "the original of {name} cannot be read again: it was staged as EML format {format}, which this version does not \
+         write; use the version that does"
+    )]
+    OtherFormat {
+        /// The export.
+        name: String,
+        /// The format.
+        format: u32,
+    },
     /// The books.
     #[error("the books of {name} do not balance ({items:?}): nothing of it is committed; please report this")]
     Unbalanced {
@@ -134,7 +145,13 @@ impl IngestError {
 
     /// Whether the other exports of the run can go on.
     pub(super) fn concerns_one_export(&self) -> bool {
-        matches!(self, Self::Original { .. } | Self::NotTheSame { .. } | Self::Stage(StageError::Other { .. }))
+        matches!(
+            self,
+            Self::Original { .. }
+                | Self::OtherFormat { .. }
+                | Self::NotTheSame { .. }
+                | Self::Stage(StageError::Other { .. })
+        )
     }
 
     /// Whether it is that the books of one export do not balance.

@@ -228,7 +228,7 @@ pub(super) fn stager<'a>(
     let (seen, parts) = (Seen::default(), Parts::default());
     let shaping = Shaping { shape: plan.shape, rules: &plan.rules, before: None };
     let file = plan.row.id;
-    Ok(Stager { tools, file, surveyed, shaping, manifest, books, people, seen, parts })
+    Ok(Stager { tools, file, surveyed, shaping, manifest, books, people, seen, parts, brought_by: None })
 }
 
 /// Which records of a batch are new; the others are counted and put in the manifest.
@@ -277,7 +277,7 @@ pub(super) fn admit(
         }
         Verdict::Duplicate { .. } => {
             stager.books.items.duplicate += 1;
-            stager.write(&Entry::Duplicate(item.known()))?;
+            stager.write_duplicate(&item)?;
             Ok(None)
         }
         Verdict::Doubtful => Ok(None),

@@ -31,6 +31,16 @@ pub(super) fn keys_of(people: &[Arc<Person>]) -> Vec<String> {
     keys.collect()
 }
 
+/// The same for who reads the evidence: ImId, space, e-mail.
+pub(super) fn names_of(people: &[Arc<Person>]) -> Vec<String> {
+    let names = people.iter().map(|person| {
+        let im_id = person.im_id.as_ref().map_or("", |im_id| im_id.folded());
+        let email = person.email.as_ref().map_or("", |email| email.folded());
+        format!("{im_id} {email}").trim().to_owned()
+    });
+    names.collect()
+}
+
 /// People by who they are and which mailbox they have, with what distinguishes both as the key.
 #[derive(Debug, Default)]
 pub(super) struct Tally {

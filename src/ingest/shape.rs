@@ -191,11 +191,7 @@ impl Shape {
         if (1..=eml::FORMAT_VERSION).contains(&self.eml_format) {
             return Ok(());
         }
-        let reason = format!(
-            "it was staged as EML format {}, which this version does not write; use the version that does",
-            self.eml_format
-        );
-        Err(IngestError::Original { name: name.to_owned(), reason })
+        Err(IngestError::OtherFormat { name: name.to_owned(), format: self.eml_format })
     }
 
     pub(super) fn skips(&self, time: Timestamp) -> bool {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::days::{Parts, Seen};
 use super::original::{NumberedItem, Surveyed};
-use super::people::{Tally, keys_of};
+use super::people::{Tally, keys_of, names_of};
 use super::shape::Shape;
 use super::{IngestError, Tools};
 use crate::books::Books;
@@ -64,6 +64,8 @@ pub(super) struct Stager<'a> {
     pub seen: Seen,
     /// Of the conversation at hand, the first part of each day.
     pub parts: Parts,
+    /// The export that brought the last duplicate first.
+    pub brought_by: Option<(FileId, String)>,
 }
 
 /// What resolving and rendering gave.
@@ -186,7 +188,7 @@ impl Stager<'_> {
             (Why::New, false) => {
                 self.tools.scratch.hold_item(time, id)?;
                 self.books.items.held += 1;
-                self.write(&Entry::Held(placed))
+                self.write(&Entry::Held(Placed { lacks: names_of(&prepared.missing), ..placed }))
             }
             (Why::Again { held: true, .. }, true) => {
                 self.tools.scratch.release_item(time, id)?;
@@ -208,6 +210,25 @@ impl Stager<'_> {
             return Ok(false);
         }
         Ok(self.tools.ledger.is_item_dismissed(wanted.item.time, wanted.item.id)?)
+    }
+
+    /// Says of a duplicate which export brought it first.
+    pub(super) fn write_duplicate(&mut self, item: &NumberedItem) -> Result<(), IngestError> {
+        if self.manifest.is_none() {
+            return Ok(());
+        }
+        let first =
+            self.tools.ledger.item(item.time, item.id)?.map(|(file, ..)| file).filter(|file| *file != self.file);
+        let of = first.map(|file| self.digest_of(file)).transpose()?;
+        self.write(&Entry::Duplicate { item: item.known(), of })
+    }
+
+    /// Duplicates of one export mostly come from one other.
+    fn digest_of(&mut self, file: FileId) -> Result<String, IngestError> {
+        if self.brought_by.as_ref().is_none_or(|(known, _)| *known != file) {
+            self.brought_by = Some((file, self.tools.ledger.file(file)?.sha256.to_string()));
+        }
+        Ok(self.brought_by.as_ref().map(|(_, digest)| digest.clone()).unwrap_or_default())
     }
 
     pub(super) fn write(&mut self, entry: &Entry) -> Result<(), IngestError> {
@@ -240,11 +261,11 @@ impl NumberedItem {
 impl Placed {
     pub(super) fn new(item: Known, digest: Sha256, mailboxes: &[Mailbox]) -> Self {
         let mailboxes = mailboxes.iter().map(|mailbox| mailbox.as_str().to_owned()).collect();
-        Self { item, eml: digest.to_string(), mailboxes }
+        Self { item, eml: digest.to_string(), mailboxes, lacks: Vec::new() }
     }
 
     /// No copy was made, or none was needed.
     pub(super) fn nowhere(item: Known) -> Self {
-        Self { item, eml: String::new(), mailboxes: Vec::new() }
+        Self { item, eml: String::new(), mailboxes: Vec::new(), lacks: Vec::new() }
     }
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::questions::timestamp;
-use super::{Ledger, LedgerError};
+use super::{Deed, Ledger, LedgerError, What, chain, invoked_by};
 
 /// What a certificate is for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -45,7 +45,8 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be written.
     pub fn note_certificates(&self, all: &[Certificate], now: Timestamp) -> Result<(), LedgerError> {
-        let transaction = self.connection.unchecked_transaction()?;
+        let transaction = self.writing()?;
+        let before = self.keys_in_use()?;
         transaction.execute("DELETE FROM certificates", [])?;
         for certificate in all {
             transaction.execute(
@@ -60,8 +61,27 @@ impl Ledger {
                 ],
             )?;
         }
+        self.link_keys(&before, now)?;
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Keys are changed where no ledger is at hand, so it is the next run that says so.
+    fn link_keys(&self, before: &[String], now: Timestamp) -> Result<(), LedgerError> {
+        let certificates = self.keys_in_use()?;
+        if certificates == before {
+            return Ok(());
+        }
+        let what = What::Keys { certificates };
+        chain::append_deed(
+            &self.connection,
+            &Deed { at: timestamp(now.as_second()), by: invoked_by(), run: None, what },
+        )
+    }
+
+    /// The fingerprints of the certificates in use, sorted.
+    pub(super) fn keys_in_use(&self) -> Result<Vec<String>, LedgerError> {
+        chain::keys_in_use(&self.connection)
     }
 
     /// The certificates in use as the last run saw them, those first that end first.

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use rusqlite::{Connection, Transaction, params};
 
 use super::manifest::Finished;
-use super::{FileId, FileRow, Ledger, LedgerError, RuleSetId, RunId, Scratch, Staying};
+use super::{FileId, FileRow, Ledger, LedgerError, RuleSetId, RunId, Scratch, Staying, chain};
 use crate::books::Books;
 use crate::digest::Sha256;
 
@@ -336,10 +336,12 @@ fn note_archives_used(transaction: &Transaction<'_>, file: FileId, shape: &str) 
     Ok(())
 }
 
+/// Names the manifest, whose books are the run's newest row.
 fn note_manifest(transaction: &Transaction<'_>, commit: &Commit<'_>, now: Timestamp) -> Result<(), LedgerError> {
     let manifest = &commit.manifest;
     transaction.execute(
-        "INSERT INTO manifests (file, run, rule_set, name, sha256, entries, committed) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO manifests (file, run, rule_set, name, sha256, entries, committed, position)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT max(position) FROM run_files WHERE run = ?2))",
         params![
             commit.file.id.0,
             commit.run.0,
@@ -350,5 +352,5 @@ fn note_manifest(transaction: &Transaction<'_>, commit: &Commit<'_>, now: Timest
             now.as_second(),
         ],
     )?;
-    Ok(())
+    chain::append(transaction, chain::Source::Commit, transaction.last_insert_rowid())
 }

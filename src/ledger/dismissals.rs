@@ -6,7 +6,7 @@ use rusqlite::{Row, params};
 
 use super::questions::timestamp;
 use super::runs::invoked_by;
-use super::{FileId, Ledger, LedgerError};
+use super::{FileId, Ledger, LedgerError, chain};
 use crate::digest::{ItemId, Sha256};
 
 /// Something held that a person can decide about.
@@ -83,7 +83,7 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be written.
     pub fn dismiss(&self, matters: &[Matter], reason: &str, now: Timestamp) -> Result<Vec<bool>, LedgerError> {
-        let transaction = self.connection.unchecked_transaction()?;
+        let transaction = self.writing()?;
         let mut newly = Vec::with_capacity(matters.len());
         for matter in matters {
             let (kind, file, time, item, ordinal) = match *matter {
@@ -96,6 +96,9 @@ impl Ledger {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
                 params![file.0, kind, time, item, ordinal, reason, invoked_by(), now.as_second()],
             )?;
+            if added == 1 {
+                chain::append(&transaction, chain::Source::Dismissal, transaction.last_insert_rowid())?;
+            }
             newly.push(added == 1);
         }
         transaction.commit()?;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::originals::original_name;
-use super::{Ledger, LedgerError, RunId};
+use super::{Ledger, LedgerError, RunId, chain};
 use crate::books::Counts;
 use crate::digest::Sha256;
 use crate::durable::{AtPath, Disk, FileSystem};
@@ -197,10 +197,13 @@ impl Ledger {
             return Ok(known);
         }
         self.move_to_originals(file)?;
-        self.connection.execute(
+        let transaction = self.writing()?;
+        transaction.execute(
             "INSERT INTO files (sha256, name, bytes, received, received_run, state) VALUES (?1, ?2, ?3, ?4, ?5, 'received')",
             params![file.sha256.0, file.name, file.bytes, now.as_second(), run.0],
         )?;
+        chain::append(&transaction, chain::Source::Received, transaction.last_insert_rowid())?;
+        transaction.commit()?;
         let row = self
             .file_by_digest(file.sha256)?
             .ok_or_else(|| LedgerError::Damaged("a file that was just recorded is not there".to_owned()))?;

@@ -38,7 +38,15 @@ pub enum Entry {
     /// An item that is in no participant's mailbox; what it names are the catch-all and journal.
     Held(Placed),
     /// An item that was known already.
-    Duplicate(Known),
+    Duplicate {
+        /// The item.
+        #[serde(flatten)]
+        item: Known,
+        /// The SHA-256 of the export that brought it first, where that is another one. Of a transcript that says nothing new,
+        /// several may have.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        of: Option<String>,
+    },
     /// An item before the initial date.
     Skipped(Known),
     /// A record that is no item.
@@ -64,6 +72,10 @@ pub struct Placed {
     /// Whose folders it was placed in.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mailboxes: Vec<String>,
+    /// Of a held item, its participants: none of them has a mailbox. Each as ImId, space and e-mail, folded, as far as the
+    /// export has them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lacks: Vec<String>,
 }
 
 /// An item.
@@ -297,6 +309,27 @@ impl Ledger {
             Some(file) => self.manifests_where("file = ?1", file.0),
             None => self.manifests_where("seq >= ?1", 0),
         }
+    }
+
+    /// Manifests of files that are not committed, each as a fault.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn manifests_astray(&self) -> Result<Vec<String>, LedgerError> {
+        let mut statement = self.connection.prepare(
+            "SELECT m.name, f.name, f.state FROM manifests m LEFT JOIN files f ON f.id = m.file
+             WHERE f.state IS NOT 'committed' ORDER BY m.seq",
+        )?;
+        let rows = statement.query_map([], |row| {
+            let (manifest, file, state) = (row.get::<_, String>(0)?, row.get(1)?, row.get(2)?);
+            let (file, state): (Option<String>, Option<String>) = (file, state);
+            Ok(format!(
+                "manifest {manifest} is of {}, which the ledger has as {}",
+                file.as_deref().unwrap_or("a file"),
+                state.as_deref().unwrap_or("not there")
+            ))
+        })?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The manifests of which this is true, in the order of their commits; `?1` stands for `value`.

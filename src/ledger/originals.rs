@@ -8,7 +8,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::files::COLUMNS;
 use super::manifest::digest_of;
-use super::{FileId, FileRow, Ledger, LedgerError};
+use super::{FileId, FileRow, Ledger, LedgerError, chain, invoked_by};
 use crate::digest::Sha256;
 use crate::durable::{AtPath, Disk, FileSystem};
 
@@ -77,8 +77,13 @@ impl Ledger {
     /// # Errors
     /// Where the ledger or the disk refuse.
     pub fn remove_original(&self, file: &FileRow, now: Timestamp) -> Result<(), LedgerError> {
-        self.connection
-            .execute("UPDATE files SET original_removed = ?2 WHERE id = ?1", params![file.id.0, now.as_second()])?;
+        let transaction = self.writing()?;
+        transaction.execute(
+            "UPDATE files SET original_removed = ?2, original_removed_by = ?3 WHERE id = ?1",
+            params![file.id.0, now.as_second(), invoked_by()],
+        )?;
+        chain::append(&transaction, chain::Source::Retention, file.id.0)?;
+        transaction.commit()?;
         let folder = self.folder.join("originals");
         Disk.unlink(&Disk::open(&folder)?, &original_name(file.sha256)).at(folder)?;
         Ok(())

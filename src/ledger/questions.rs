@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{AttachmentCounts, FileId, Ledger, LedgerError, RejectedRow, Restaging};
+use super::{AttachmentCounts, FileId, Ledger, LedgerError, Link, RejectedRow, Restaging};
 use crate::books::{Books, Counts, Placements};
 use crate::digest::{ItemId, Sha256};
 
@@ -66,6 +66,8 @@ pub struct RunReport {
     pub error: Option<String>,
     /// Who had it put something there again, and why.
     pub restaging: Option<Restaging>,
+    /// The newest link of the chain that tells of it.
+    pub evidence: Option<Link>,
     /// File by file.
     pub files: Vec<FileReport>,
 }
@@ -111,6 +113,7 @@ impl Ledger {
                         outcome: row.get(6)?,
                         error: row.get(7)?,
                         restaging: None,
+                        evidence: None,
                         files: Vec::new(),
                     };
                     Ok((row.get::<_, i64>(0)?, report))
@@ -120,6 +123,7 @@ impl Ledger {
         let Some((id, mut report)) = found else { return Ok(None) };
         report.files = self.files_of_run(id)?;
         report.restaging = self.restaging_of(id)?;
+        report.evidence = self.last_link_of(&report.name)?;
         if report.restaging.is_some() {
             // What an export's records and namesakes are is another run's to say: this one read none of them.
             for file in &mut report.files {

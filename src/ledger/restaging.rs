@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use serde::{Deserialize, Serialize};
 
 use super::manifest::{Placed, Recorded};
-use super::{FileRow, Ledger, LedgerError, RunId, Scratch, invoked_by};
+use super::{FileRow, Ledger, LedgerError, RunId, Scratch, chain, invoked_by};
 use crate::books::Books;
 use crate::digest::ItemId;
 use crate::mailbox::Mailbox;
@@ -92,11 +92,13 @@ impl Ledger {
     /// Where the ledger cannot be written.
     pub fn note_restaging(&self, run: RunId, asked: &Asked, reason: &str) -> Result<(), LedgerError> {
         let asked = serde_json::to_string(asked).map_err(|_| LedgerError::Damaged("what was asked".to_owned()))?;
-        self.connection.execute(
+        let transaction = self.writing()?;
+        transaction.execute(
             "INSERT INTO restagings (run, asked, reason, restaged_by) VALUES (?1, ?2, ?3, ?4)",
             params![run.0, asked, reason, invoked_by()],
         )?;
-        Ok(())
+        chain::append(&transaction, chain::Source::Restage, run.0)?;
+        Ok(transaction.commit()?)
     }
 
     /// What of a manifest stands and is listed is to be looked at anew, because a run is about to place some of it again.

@@ -3,6 +3,7 @@
 
 mod attachments;
 mod directory;
+mod evidence;
 mod people;
 mod presence;
 mod shipping;
@@ -12,25 +13,34 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use self::attachments::{ATTACHMENTS, FOLLOWING};
 use self::directory::DIRECTORY;
+use self::evidence::EVIDENCE;
 use self::people::PEOPLE;
 use self::presence::PRESENCE;
 use self::shipping::SHIPPING;
 use self::transcripts::{TRANSCRIPTS, WORDS};
-use super::LedgerError;
+use super::{LedgerError, chain};
 
 /// Every migration in the order in which it was released; the database's `user_version` says how many it has had.
-/// A released migration is never edited.
-const MIGRATIONS: &[(&str, &str)] = &[
-    ("the first tables", FIRST),
-    ("what people are told and decide", PEOPLE),
-    ("the importer's side", SHIPPING),
-    ("transcripts", TRANSCRIPTS),
-    ("attachments", ATTACHMENTS),
-    ("presence from one export to the next", PRESENCE),
-    ("attachments that are known to follow", FOLLOWING),
-    ("words that only transcripts hold", WORDS),
-    ("the tenant's users", DIRECTORY),
+/// A released migration is never edited. What SQL cannot say comes after the statements, in the same transaction.
+const MIGRATIONS: &[(&str, &str, Then)] = &[
+    ("the first tables", FIRST, nothing),
+    ("what people are told and decide", PEOPLE, nothing),
+    ("the importer's side", SHIPPING, nothing),
+    ("transcripts", TRANSCRIPTS, nothing),
+    ("attachments", ATTACHMENTS, nothing),
+    ("presence from one export to the next", PRESENCE, nothing),
+    ("attachments that are known to follow", FOLLOWING, nothing),
+    ("words that only transcripts hold", WORDS, nothing),
+    ("the tenant's users", DIRECTORY, nothing),
+    ("the chain", EVIDENCE, chain::found),
 ];
+
+type Then = fn(&Connection) -> Result<(), LedgerError>;
+
+#[expect(clippy::unnecessary_wraps, reason = "the signature of those that do something")]
+fn nothing(_: &Connection) -> Result<(), LedgerError> {
+    Ok(())
+}
 
 /// Times are Unix seconds; digests are the bytes, not their hexadecimal form. Why each table is as it is:
 ///
@@ -218,8 +228,9 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), LedgerError> {
     while version(connection)? < MIGRATIONS.len() {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let done = version(&transaction)?;
-        if let Some((_, statements)) = MIGRATIONS.get(done) {
+        if let Some((_, statements, then)) = MIGRATIONS.get(done) {
             transaction.execute_batch(statements)?;
+            then(&transaction)?;
             transaction.pragma_update(None, "user_version", done + 1)?;
         }
         transaction.commit()?;

@@ -38,6 +38,8 @@ CREATE TABLE scratch.doubts (ordinal INTEGER PRIMARY KEY, transcript INTEGER, ti
 CREATE TABLE scratch.settled (transcript INTEGER PRIMARY KEY);
 CREATE TABLE scratch.again (
   n INTEGER, mailbox TEXT, time INTEGER, id BLOB, eml TEXT, PRIMARY KEY (n, mailbox, id)) WITHOUT ROWID;
+CREATE TABLE scratch.evidence (
+  n INTEGER, time INTEGER, id BLOB, eml TEXT, mailboxes TEXT, seen INTEGER, PRIMARY KEY (n, time, id, eml)) WITHOUT ROWID;
 CREATE TABLE scratch.attachments (
   ordinal INTEGER PRIMARY KEY, reference TEXT, state TEXT, sha256 BLOB, bytes INTEGER, archive BLOB, entry TEXT);
 CREATE TABLE scratch.following (
@@ -65,6 +67,7 @@ const NAMES: &[&str] = &[
     "doubts",
     "settled",
     "again",
+    "evidence",
     "attachments",
     "following",
     "shared",
@@ -107,7 +110,8 @@ pub enum Verdict {
 #[derive(Debug)]
 pub struct Scratch<'l> {
     pub(super) connection: &'l Connection,
-    path: PathBuf,
+    /// None where SQLite itself removes them.
+    path: Option<PathBuf>,
     /// Which export of a dry run the tables are for.
     pub(super) export: Cell<i64>,
 }
@@ -120,8 +124,21 @@ impl Ledger {
     pub fn scratch(&self) -> Result<Scratch<'_>, LedgerError> {
         let path = self.spool().join("scratch.db");
         let _ = std::fs::remove_file(&path);
+        self.attach(&path.to_string_lossy(), Some(path.clone()))
+    }
+
+    /// The same in a file that nobody sees, for who works beside a run: SQLite makes it where it makes temporary ones, for us
+    /// alone, and takes its name away at once.
+    ///
+    /// # Errors
+    /// Where the disk refuses.
+    pub fn scratch_aside(&self) -> Result<Scratch<'_>, LedgerError> {
+        self.attach("", None)
+    }
+
+    fn attach(&self, name: &str, path: Option<PathBuf>) -> Result<Scratch<'_>, LedgerError> {
         let connection = &self.connection;
-        connection.execute("ATTACH ?1 AS scratch", [path.to_string_lossy()])?;
+        connection.execute("ATTACH ?1 AS scratch", [name])?;
         let scratch = Scratch { connection, path, export: Cell::new(0) };
         // Nobody reads it after a crash, so it pays for no durability.
         connection.execute_batch(
@@ -138,7 +155,9 @@ impl Drop for Scratch<'_> {
         let _ = self.connection.execute_batch("ROLLBACK");
         self.connection.flush_prepared_statement_cache();
         let _ = self.connection.execute_batch("DETACH scratch");
-        let _ = std::fs::remove_file(&self.path);
+        if let Some(path) = &self.path {
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 

@@ -86,6 +86,23 @@ impl Ledger {
         })
     }
 
+    /// Kept texts that are not what was kept, each as a fault.
+    ///
+    /// # Errors
+    /// Where the ledger cannot be read.
+    pub fn altered_shapes(&self) -> Result<Vec<String>, LedgerError> {
+        let mut statement = self.connection.prepare("SELECT kind, digest, deflated FROM shapes ORDER BY digest")?;
+        let mut rows = statement.query([])?;
+        let mut altered = Vec::new();
+        while let Some(row) = rows.next()? {
+            let (kind, digest): (String, _) = (row.get(0)?, Sha256(row.get(1)?));
+            if inflate(&row.get::<_, Vec<u8>>(2)?).is_none_or(|bytes| Sha256::of(&bytes) != digest) {
+                altered.push(format!("the kept {kind} {digest} is not what was kept"));
+            }
+        }
+        Ok(altered)
+    }
+
     /// Keeps a rule set, once for each content.
     ///
     /// # Errors

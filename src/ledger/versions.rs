@@ -1,11 +1,11 @@
 //! How mapping and mailbox list came to be what they are: what was put in force, when and by whom, and what was rejected.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Row, params};
 use serde::Serialize;
 
 use super::questions::timestamp;
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, chain};
 use crate::digest::Sha256;
 
 /// How many errors of one rejected set are kept; the files beside the CSVs name more.
@@ -68,8 +68,7 @@ impl Ledger {
     /// # Errors
     /// Where the ledger cannot be written.
     pub fn put_in_force(&self, kind: &str, bytes: &[u8], change: &Change, now: Timestamp) -> Result<bool, LedgerError> {
-        // It reads before it writes: begun as a reading one, it could not go on beside a run that commits meanwhile.
-        let transaction = Transaction::new_unchecked(&self.connection, TransactionBehavior::Immediate)?;
+        let transaction = self.writing()?;
         let digest = self.keep_shape(kind, bytes)?;
         let is_new = transaction.execute(
             "INSERT INTO in_force (kind, digest, since) VALUES (?1, ?2, ?3)
@@ -84,6 +83,7 @@ impl Ledger {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 params![kind, digest.0, now.as_second(), put_by, entries, added, removed, changed, concerns],
             )?;
+            chain::append(&transaction, chain::Source::InForce, transaction.last_insert_rowid())?;
             self.note_mended(kind, now)?;
         }
         transaction.commit()?;

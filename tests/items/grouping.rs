@@ -346,7 +346,7 @@ fn what_a_killed_run_followed_is_followed_ever_after() {
         DELETE FROM file_events WHERE file = 2; DELETE FROM unplaced WHERE file = 2;
         UPDATE files SET state = 'staging', committed = NULL WHERE id = 2;
         UPDATE transcripts SET id = zeroblob(16)";
-    ledger(&firm).execute_batch(as_before_the_commit).unwrap();
+    firm.rewrite_ledger(as_before_the_commit);
     let report = firm.ingest(0);
     assert_eq!((items(&report), &report["placements"]["existing"]), ([1, 1, 0, 0, 0], &2.into()), "{report:#}");
     assert!(firm.staged() == staged);

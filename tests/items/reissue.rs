@@ -164,9 +164,7 @@ fn where_the_original_is_gone_the_manifests_decide() {
     let report = firm.ingest(0);
     let digest = report["files"][0]["sha256"].as_str().unwrap();
     fs::remove_file(firm.path(&format!("state/originals/{digest}.pgp"))).unwrap();
-    let ledger = rusqlite::Connection::open(firm.path("state/ledger.db")).unwrap();
-    assert_eq!(ledger.execute("UPDATE files SET original_removed = 1", []).unwrap(), 1);
-    drop(ledger);
+    firm.rewrite_ledger("UPDATE files SET original_removed = 1");
     fs::remove_dir_all(firm.path("staging").join(AMY)).unwrap();
     deliver(&firm, "2.pgp", &[AMY, JOE]);
     let report = firm.ingest(0);

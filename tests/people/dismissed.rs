@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use rusqlite::Connection;
 use serde_json::Value;
 use support::firm::{Firm, Settings, export, file, message};
 use support::gpg::Encrypt;
@@ -266,9 +265,7 @@ fn retention_honours_a_dismissal() {
     );
     firm.deliver("4-bad.pgp", b"garbage");
     firm.ingest(3);
-    let old = Connection::open(firm.path("state/ledger.db")).unwrap();
-    old.execute("UPDATE files SET received = received - 31 * 86400, committed = committed - 31 * 86400", []).unwrap();
-    drop(old);
+    firm.rewrite_ledger("UPDATE files SET received = received - 31 * 86400, committed = committed - 31 * 86400");
     let originals = || fs::read_dir(firm.path("state/originals")).unwrap().count();
     firm.ingest(3);
     assert_eq!(originals(), 4);

@@ -66,12 +66,10 @@ fn a_half_staged_export_is_finished_whatever_the_configuration_says_by_then() {
     firm.deliver_export("icechat.xml.pgp", &sample);
     firm.ingest(3);
     // As if the machine had died just before the commit.
-    ledger(&firm)
-        .execute_batch(
-            "DELETE FROM items; DELETE FROM message_keys; DELETE FROM unplaced; DELETE FROM manifests;
-             DELETE FROM run_files; UPDATE files SET state = 'staging', committed = NULL;",
-        )
-        .unwrap();
+    firm.rewrite_ledger(
+        "DELETE FROM items; DELETE FROM message_keys; DELETE FROM unplaced; DELETE FROM manifests;
+         DELETE FROM run_files; UPDATE files SET state = 'staging', committed = NULL;",
+    );
     let stranger = firm.gpg.generate("Stranger <stranger@example.com>", "");
     fs::write(firm.path("signer.asc"), firm.gpg.export(&stranger)).unwrap();
     firm.configure(&Settings {

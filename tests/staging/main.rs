@@ -1,9 +1,11 @@
 //! What stands in staging, whatever happens, and what can be proved of it.
 #![cfg(test)]
 
+mod evidence;
 mod importer;
 mod importers_group;
 mod killed;
+mod reconciliation;
 mod restage;
 mod room;
 mod stage;

@@ -84,10 +84,7 @@ impl Archive {
     }
 
     fn run(&self, options: &Options, work: impl FnOnce(&Job<'_>) -> Result<Finished, ingest::IngestError>) -> Finished {
-        let (watch, stop) = (Watch { settle: &(), download: &(), survey: &(), staging: &() }, AtomicBool::new(false));
-        let job =
-            Job { config: &self.config, inputs: &self.inputs, options, watch, stop: &stop, clock: Timestamp::now };
-        let finished = work(&job).unwrap();
+        let finished = work(&self.job(options, &AtomicBool::new(false))).unwrap();
         assert!(finished.error.is_none(), "{:?}", finished.error);
         assert!(totals(&finished.report).items.balance(), "{:#?}", finished.report);
         assert!(finished.report.files.iter().all(|file| file.state == "staged"), "{:#?}", finished.report);
@@ -112,10 +109,20 @@ impl Archive {
         sink
     }
 
-    /// What `verify` finds at fault: nothing, unless something is wrong.
+    /// What `verify --deep` finds at fault: nothing, unless something is wrong.
     pub fn faults(&self) -> Vec<String> {
         let ledger = Ledger::read(&self.config.state.directory).unwrap().unwrap();
-        verify(&ledger, &self.config).unwrap().faults
+        let mut faults = verify(&ledger, &self.config, None).unwrap().faults;
+        let options = Options::default();
+        let proven = ingest::prove(&self.job(&options, &AtomicBool::new(false))).unwrap();
+        assert!(proven.not_comparable.is_empty());
+        faults.extend(proven.faults);
+        faults
+    }
+
+    fn job<'a>(&'a self, options: &'a Options, stop: &'a AtomicBool) -> Job<'a> {
+        let watch = Watch { settle: &(), download: &(), survey: &(), staging: &() };
+        Job { config: &self.config, inputs: &self.inputs, options, watch, stop, clock: Timestamp::now }
     }
 }
 
