@@ -21,6 +21,8 @@ pub const EXPORT_NOT_REPLAYED: &str = "8043996ec5724ae7bba4d67bf663b61a";
 pub const EXPORT_RESTAGED: &str = "f9cb8245fe7e4dbb9d81998a3f908b37";
 /// What had been placed of an export could not all be put there again.
 pub const EXPORT_NOT_RESTAGED: &str = "a8a512794bce4205814bf85ec35e221d";
+/// A run added to the chain: whoever keeps the log elsewhere keeps the newest hash.
+pub const EVIDENCE_ADDED: &str = "b6d562de9bf242bd95b49b937f5261c0";
 /// An archive of attachments was read to its end.
 pub const ARCHIVE_READ: &str = "8adbef4efc3846f3a129907035dc7c3e";
 /// An export is not staged yet, because an archive of its attachments may still come.

@@ -43,6 +43,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::{Timestamp, Unit};
+use tracing::info;
 
 pub use self::error::IngestError;
 pub use self::extract::extract;
@@ -56,10 +57,11 @@ use crate::decrypt::{Caps, Opener};
 use crate::digest::Sha256;
 use crate::download::Progress;
 use crate::durable::Disk;
+use crate::events;
 use crate::inputs::{self, Inputs, RulesFrom};
 use crate::ledger::{
-    Certificate, CertificateKind, FileReport, FileState, Ledger, LedgerError, Outcome, Restaging, RuleSetId, RunId,
-    RunReport, RunTrouble, Scratch, invoked_by,
+    FileReport, FileState, Ledger, LedgerError, Outcome, Restaging, RuleSetId, RunId, RunReport, RunTrouble, Scratch,
+    invoked_by,
 };
 use crate::lock::Lock;
 use crate::owner;
@@ -254,7 +256,7 @@ fn in_run(
         let scratch = ledger.scratch()?;
         let tools = tools(job, &ledger, &scratch, target.as_deref(), run);
         if !dry {
-            ledger.note_certificates(&certificates(job), started)?;
+            ledger.note_certificates(&recorded::certificates(job), started)?;
         }
         taken::note_taken(&tools);
         ready::list_what_is_new(&tools)?;
@@ -305,26 +307,6 @@ fn tools<'a>(
     }
 }
 
-/// The certificates that ICE may encrypt to, and those for the sign-in to Microsoft Entra; retired keys open old exports
-/// only, so their end is nobody's matter.
-fn certificates(job: &Job<'_>) -> Vec<Certificate> {
-    let all = job.inputs.keys.certificates().into_iter();
-    let in_use = all.filter(|one| job.config.keys.pgp.iter().any(|credential| credential.name() == one.credential));
-    let recorded = in_use.map(|one| Certificate {
-        kind: CertificateKind::Pgp,
-        fingerprint: one.fingerprint,
-        credential: one.credential,
-        expires: one.expires.and_then(|end| Timestamp::try_from(end).ok()),
-    });
-    let entra = inputs::entra_certificates(job.config).into_iter().map(|one| Certificate {
-        kind: CertificateKind::Entra,
-        fingerprint: one.thumbprint(),
-        expires: Some(one.ends),
-        credential: one.name,
-    });
-    recorded.chain(entra).collect()
-}
-
 /// Mapping, list and settings of this run, kept in the ledger before anything is placed by them.
 fn rules_of_run(tools: &Tools<'_>, verb: &str, options: &Options) -> Result<(Arc<RuleSet>, RuleSetId), IngestError> {
     let now = (tools.clock)();
@@ -366,6 +348,10 @@ fn finish(
     let name = ledger.run_name(run)?;
     let report =
         ledger.run_report(Some(&name))?.ok_or_else(|| LedgerError::Damaged(format!("run {name} is not there")))?;
+    if let Some(link) = &report.evidence {
+        let hash = link.hash.to_string();
+        info!(message_id = events::EVIDENCE_ADDED, link = link.seq, hash, "evidence of the run is in the chain");
+    }
     Ok(Finished { report, needs, error })
 }
 

@@ -16,7 +16,8 @@ use crate::export::passes::Counts;
 use crate::export::profile::Profile;
 use crate::export::time::utc_day;
 use crate::export::{Email, ImId, Item, ItemRecord, Person, Room};
-use crate::ledger::{FileRow, Ledger, LedgerError, RuleSetId, Unplaced};
+use crate::inputs;
+use crate::ledger::{Certificate, CertificateKind, FileRow, Ledger, LedgerError, RuleSetId, Unplaced};
 use crate::resolve::Rules;
 
 /// Gives an item without MessageID its final id: equal ones are told apart by their order in the export. A transcript's
@@ -101,7 +102,7 @@ pub(super) fn recorded_in(ledger: &Ledger, row: &FileRow) -> Result<(Profile, Sh
 
 pub(super) fn load_rules(ledger: &Ledger, ids: &[RuleSetId]) -> Result<Rules, IngestError> {
     let sets: Result<Vec<_>, IngestError> =
-        ids.iter().map(|id| Ok(Arc::new(crate::inputs::from_stored(&ledger.rules(*id)?)?))).collect();
+        ids.iter().map(|id| Ok(Arc::new(inputs::from_stored(&ledger.rules(*id)?)?))).collect();
     Ok(Rules(sets?))
 }
 
@@ -117,6 +118,26 @@ pub(super) fn person_of(unplaced: &Unplaced) -> Person {
 /// The day, in UTC, of an item's time as the ledger keeps it: an instant that was one before.
 pub(super) fn day_of(seconds: i64) -> Date {
     utc_day(Timestamp::from_second(seconds).unwrap_or_default())
+}
+
+/// The certificates that ICE may encrypt to, and those for the sign-in to Microsoft Entra; retired keys open old exports
+/// only, so their end is nobody's matter.
+pub(super) fn certificates(job: &Job<'_>) -> Vec<Certificate> {
+    let all = job.inputs.keys.certificates().into_iter();
+    let in_use = all.filter(|one| job.config.keys.pgp.iter().any(|credential| credential.name() == one.credential));
+    let recorded = in_use.map(|one| Certificate {
+        kind: CertificateKind::Pgp,
+        fingerprint: one.fingerprint,
+        credential: one.credential,
+        expires: one.expires.and_then(|end| Timestamp::try_from(end).ok()),
+    });
+    let entra = inputs::entra_certificates(job.config).into_iter().map(|one| Certificate {
+        kind: CertificateKind::Entra,
+        fingerprint: one.thumbprint(),
+        expires: Some(one.ends),
+        credential: one.name,
+    });
+    recorded.chain(entra).collect()
 }
 
 /// What the attempt at a file depended on beside its bytes (contract 8): held ones are tried again when it changes.

@@ -259,3 +259,27 @@ fn groups_of_imports_are_understood() {
     let code = "use crate::books::Books;\nuse crate::{report, schedule::{a, b}, lock};\n// crate::eml\nlet x = crate::VERSION;";
     assert_eq!(imports(code).into_iter().collect::<Vec<_>>(), ["books", "lock", "report", "schedule"]);
 }
+
+/// Each test that the pages on threats and guarantees name is there: a word in back quotes with two underscores or more.
+#[test]
+fn each_test_that_the_pages_name_exists() {
+    let code: Vec<String> = ["tests", "src"]
+        .iter()
+        .flat_map(|folder| files(&root().join(folder), "rs"))
+        .map(|path| fs::read_to_string(path).unwrap())
+        .collect();
+    let mut named = 0;
+    for page in ["docs/threat-model.md", "docs/guarantees.md"] {
+        for name in text(page).split('`').skip(1).step_by(2).filter(|word| is_a_tests_name(word)) {
+            named += 1;
+            let definition = format!("fn {name}(");
+            assert!(code.iter().any(|text| text.contains(&definition)), "{page} names {name}");
+        }
+    }
+    assert!(named > 50, "{named}");
+}
+
+fn is_a_tests_name(word: &str) -> bool {
+    word.matches('_').count() >= 2
+        && word.chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+}
