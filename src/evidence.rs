@@ -29,6 +29,8 @@ pub struct HandedOut {
     pub head: Option<Link>,
     /// How many manifests.
     pub manifests: usize,
+    /// Manifests that could not be handed out, and why.
+    pub missing: Vec<String>,
 }
 
 const README: &str = "\
@@ -79,9 +81,14 @@ pub fn export(ledger: &Ledger, folder: &Path) -> Result<HandedOut, EvidenceError
     for recorded in ledger.recorded_manifests(None)? {
         let name = &recorded.finished.name;
         let from = ledger.manifests().join(name);
-        let mut manifest = File::open(&from).at(&from)?;
-        create(&manifests.join(name), |file| io::copy(&mut manifest, file).map(drop))?;
-        handed_out.manifests += 1;
+        // What is not there is what somebody wants to see: the rest is handed out all the same.
+        match File::open(&from) {
+            Ok(mut manifest) => {
+                create(&manifests.join(name), |file| io::copy(&mut manifest, file).map(drop))?;
+                handed_out.manifests += 1;
+            }
+            Err(error) => handed_out.missing.push(format!("{name}: {error}")),
+        }
     }
     handed_out.head = links.pop();
     Ok(handed_out)

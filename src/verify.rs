@@ -1,11 +1,15 @@
 //! The proof that ledger, chain, manifests and kept originals agree, and what still stands in staging (contract 1, `verify`).
 
+mod account;
+mod folders;
+
 use serde::Serialize;
 
+use self::account::Accounts;
 use crate::config::Config;
-use crate::digest::{ItemId, Sha256};
+use crate::digest::Sha256;
 use crate::ledger::manifest::{Entry, Placed, digest_of};
-use crate::ledger::{ChainCheck, FileId, FileRow, FileState, Ledger, LedgerError};
+use crate::ledger::{ChainCheck, FileRow, FileState, Ledger, LedgerError};
 use crate::stage::azure::Patience;
 use crate::stage::view::{Claim, Found, View};
 
@@ -35,6 +39,9 @@ pub struct Verified {
     pub chain: ChainCheck,
     /// What does not agree; empty if all does.
     pub faults: Vec<String>,
+    /// Originals that were not there, and why not: retention may have removed them since.
+    #[serde(skip)]
+    missing: Vec<(FileRow, String)>,
 }
 
 /// Compares everything, as it was at one moment of the ledger, and looks for a hash of the chain that was noted elsewhere, if
@@ -43,32 +50,41 @@ pub struct Verified {
 /// # Errors
 /// Where the ledger itself cannot be read.
 pub fn verify(ledger: &Ledger, config: &Config, noted: Option<Sha256>) -> Result<Verified, LedgerError> {
-    ledger.at_one_moment(|| compare(ledger, config, noted))
+    let mut found = ledger.at_one_moment(|| compare(ledger, config, noted))?;
+    for (file, fault) in std::mem::take(&mut found.missing) {
+        if ledger.original_removed(file.id)? {
+            found.removed += 1;
+        } else {
+            found.faults.push(fault);
+        }
+    }
+    Ok(found)
 }
 
 fn compare(ledger: &Ledger, config: &Config, noted: Option<Sha256>) -> Result<Verified, LedgerError> {
     let mut found = Verified::default();
-    if let Err(error) = ledger.check_integrity() {
-        found.fault(&error);
+    // Each for itself: what one of them cannot read does not hide what the others find.
+    found.part(ledger.check_integrity().map(|()| Vec::new()));
+    match ledger.check_chain(noted) {
+        Ok(chain) => found.chain = chain,
+        Err(error) => found.fault(&error),
     }
-    found.chain = ledger.check_chain(noted)?;
     found.faults.append(&mut found.chain.faults);
-    found.faults.extend(ledger.altered_shapes()?);
-    found.faults.extend(ledger.manifests_astray()?);
+    found.part(ledger.altered_shapes());
+    found.part(ledger.books_astray());
+    found.part(folders::strangers(ledger));
     let mut staging = Standing { view: None, claims: Vec::new() };
     match View::of(config, Patience::Work) {
         Ok(view) => staging.view = Some(view),
         Err(error) => found.fault(&error),
     }
-    for state in [FileState::Committed, FileState::Held, FileState::Received, FileState::Staging] {
+    for state in [FileState::Committed, FileState::Held, FileState::Received, FileState::Staging, FileState::Superseded]
+    {
         for file in ledger.files_in(state)? {
-            found.original(ledger, &file)?;
-            if state == FileState::Committed {
-                found.file(ledger, &mut staging, &file)?;
-            }
+            found.original(ledger, file)?;
         }
     }
-    found.items_recorded(ledger)?;
+    found.accounts(ledger, &mut staging)?;
     Ok(found)
 }
 
@@ -80,17 +96,19 @@ struct Standing {
     claims: Vec<Claim>,
 }
 
-/// How many records an export's first commit accounted for.
-fn first_extent(file: &FileRow) -> u64 {
-    file.counts.available + file.merged - file.added
-}
-
 impl Verified {
     fn fault(&mut self, error: &dyn std::error::Error) {
         self.faults.push(crate::cause::chain(error));
     }
 
-    fn original(&mut self, ledger: &Ledger, file: &FileRow) -> Result<(), LedgerError> {
+    fn part(&mut self, faults: Result<Vec<String>, LedgerError>) {
+        match faults {
+            Ok(faults) => self.faults.extend(faults),
+            Err(error) => self.fault(&error),
+        }
+    }
+
+    fn original(&mut self, ledger: &Ledger, file: FileRow) -> Result<(), LedgerError> {
         if ledger.original_removed(file.id)? {
             self.removed += 1;
             return Ok(());
@@ -101,27 +119,23 @@ impl Verified {
                 "the original of {} was changed ({}); give the export again (icechatd ingest FILE) to put it right",
                 file.name, file.sha256
             )),
-            Err(error) => self.fault(&error),
+            Err(error) => self.missing.push((file, crate::cause::chain(&error))),
         }
         Ok(())
     }
 
-    /// The first manifest of an export accounts for every record of it; later ones add copies.
-    fn file(&mut self, ledger: &Ledger, staging: &mut Standing, file: &FileRow) -> Result<(), LedgerError> {
-        self.files += 1;
-        if ledger.is_archive(file.id)? {
-            // It has no items; what of it was staged, the manifests of exports say.
-            return Ok(());
-        }
-        let manifests = ledger.recorded_manifests(Some(file.id))?;
-        if manifests.is_empty() {
-            self.faults.push(format!("{} is committed without a manifest", file.name));
-        }
-        for (index, manifest) in manifests.iter().enumerate() {
-            let mut records = 0;
+    /// Every manifest in the order of the commits, so that an item is held before it is released.
+    fn accounts(&mut self, ledger: &Ledger, staging: &mut Standing) -> Result<(), LedgerError> {
+        let mut accounts = Accounts::of(ledger)?;
+        self.files = accounts.files();
+        for manifest in ledger.recorded_manifests(None)? {
+            let name = &manifest.finished.name;
+            if !accounts.begin(manifest.file) {
+                self.faults.push(format!("manifest {name} is of a file that is not committed, or an archive"));
+                continue;
+            }
             let read = manifest.read(ledger, |entry| {
-                records += u64::from(!matches!(entry, Entry::Header { .. } | Entry::Copied(_)));
-                self.recorded(ledger, file, &entry)?;
+                self.faults.extend(accounts.enter(ledger, &entry)?);
                 if let Entry::Staged(placed) | Entry::Copied(placed) | Entry::Held(placed) = &entry {
                     self.placed(staging, placed);
                 }
@@ -129,41 +143,14 @@ impl Verified {
             });
             self.look(staging);
             match read {
-                Ok(()) if index == 0 && records != first_extent(file) => self.faults.push(format!(
-                    "the manifest of {} has {records} records, the ledger {}",
-                    file.name,
-                    first_extent(file)
-                )),
                 Ok(()) => self.manifests += 1,
-                Err(error) => self.fault(&error),
-            }
-        }
-        Ok(())
-    }
-
-    /// An item that a manifest gives a place, or holds, is in the ledger, and not with another outcome.
-    fn recorded(&mut self, ledger: &Ledger, file: &FileRow, entry: &Entry) -> Result<(), LedgerError> {
-        let (known, has_place) = match entry {
-            Entry::Staged(placed) | Entry::Copied(placed) => (&placed.item, true),
-            Entry::Held(placed) => (&placed.item, false),
-            _ => return Ok(()),
-        };
-        let item = match ItemId::from_hex(&known.id) {
-            Some(id) => ledger.item(known.time, id)?,
-            None => None,
-        };
-        match item {
-            None => self.faults.push(format!("item {} of {} is not in the ledger", known.id, file.name)),
-            Some((_, _, true)) if has_place => {
-                self.faults.push(format!("item {} of {} is placed, and the ledger holds it", known.id, file.name));
-            }
-            Some((of, ordinal, _)) if matches!(entry, Entry::Staged(_) | Entry::Held(_)) => {
-                if (of, ordinal) != (file.id, known.n) {
-                    self.faults.push(format!("item {} of {} is another's in the ledger", known.id, file.name));
+                Err(error) => {
+                    accounts.spoil();
+                    self.fault(&error);
                 }
             }
-            Some(_) => {}
         }
+        self.faults.extend(accounts.faults(ledger)?);
         Ok(())
     }
 
@@ -195,35 +182,5 @@ impl Verified {
                 Found::Unseen(error) => self.fault(&error),
             }
         }
-    }
-
-    /// The items of each export in the ledger: as many as it staged and holds.
-    fn items_recorded(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
-        let recorded = ledger.items_by_file()?;
-        let of =
-            |id: FileId| recorded.iter().find(|(file, ..)| *file == id).map_or((0, 0), |(_, all, held)| (*all, *held));
-        for file in ledger.files_in(FileState::Committed)? {
-            let (all, held) = of(file.id);
-            let counts = file.counts;
-            if all != counts.staged + counts.held || held != counts.held {
-                self.faults.push(format!(
-                    "the ledger has {all} items of {} ({held} held), its books say {} and {}",
-                    file.name,
-                    counts.staged + counts.held,
-                    counts.held
-                ));
-            }
-            let rejected = ledger.rejected_of(file.id)?.len() as u64;
-            if rejected != counts.rejected {
-                self.faults.push(format!(
-                    "the ledger has {rejected} rejected records of {}, its books say {}",
-                    file.name, counts.rejected
-                ));
-            }
-            if !counts.balance() {
-                self.faults.push(format!("the books of {} do not balance", file.name));
-            }
-        }
-        Ok(())
     }
 }

@@ -58,7 +58,11 @@ impl Sealer {
                 Err(error) => return Err(error).at(path),
             }
         };
-        std::fs::remove_file(&path).at(&path)?;
+        match std::fs::remove_file(&path) {
+            // A run that began meanwhile cleared the spool.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.at(&path)?,
+        }
         let key = new_key().at(&path)?;
         Ok(Self { path, file, key, frame: Zeroizing::new(Vec::with_capacity(FRAME + TAG)), frames: 0 })
     }

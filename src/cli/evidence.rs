@@ -85,11 +85,13 @@ fn plain(value: &Value) -> String {
 }
 
 fn export(ledger: &Ledger, folder: &Path, as_json: bool) -> Result<ExitCode, Failure> {
-    let HandedOut { head, manifests } = evidence::export(ledger, folder)?;
+    let HandedOut { head, manifests, missing } = evidence::export(ledger, folder)?;
     let links = head.as_ref().map_or(0, |head| head.seq);
     let head = head.map(|head| head.hash.to_string());
     if as_json {
-        output::print_json(&json!({ "folder": folder, "links": links, "head": head, "manifests": manifests }))?;
+        output::print_json(
+            &json!({ "folder": folder, "links": links, "head": head, "manifests": manifests, "missing": missing }),
+        )?;
     } else {
         let newest = head.map_or_else(String::new, |head| format!(", the newest {head}"));
         output::print(&format!(
@@ -97,5 +99,9 @@ fn export(ledger: &Ledger, folder: &Path, as_json: bool) -> Result<ExitCode, Fai
             folder.display()
         ))?;
     }
-    Ok(ExitCode::Complete)
+    if missing.is_empty() {
+        return Ok(ExitCode::Complete);
+    }
+    let line = format!("manifests that could not be handed out ({}): {}", missing.len(), missing.join("; "));
+    Err(Failure::new(ExitCode::Failed, line))
 }

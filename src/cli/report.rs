@@ -95,7 +95,10 @@ pub(super) fn report(config: &Path, arguments: &Arguments) -> Result<ExitCode, F
 
 fn of_day(config: &Config, date: Date, format: Format) -> Result<ExitCode, Failure> {
     let ledger = Ledger::read(&config.state.directory)?.map_or_else(Ledger::none, Ok)?;
-    let day = report::day::day(&ledger, config, date, Timestamp::now())?;
+    // A profile that cannot be read now is no reason to show nothing.
+    let profile = inputs::profile(&config.export.profile).ok();
+    let date_in_name = |name: &str| profile.as_ref().and_then(|profile| profile.date_in_name(name));
+    let day = report::day::day(&ledger, config, &date_in_name, date, Timestamp::now())?;
     match format {
         Format { html: true, .. } => output::print(&report::day::to_html(&day)),
         Format { csv: true, .. } => output::print(&report::day::to_csv(&day)),

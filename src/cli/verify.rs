@@ -8,10 +8,11 @@ use serde_json::Value;
 
 use super::progress::Bars;
 use super::{Failure, output, stop};
+use crate::cause::chain;
 use crate::config::Config;
 use crate::digest::Sha256;
 use crate::exit_code::ExitCode;
-use crate::ingest::{self, Job, Options, Proven, Watch};
+use crate::ingest::{self, IngestError, Job, Options, Proven, Watch};
 use crate::inputs::Inputs;
 use crate::ledger::Ledger;
 use crate::verify::{Verified, verify as verified};
@@ -43,11 +44,18 @@ fn digest(text: &str) -> Result<Sha256, &'static str> {
 
 pub(super) fn verify(config: &Path, arguments: &Arguments, bars: &Bars) -> Result<ExitCode, Failure> {
     let config = Config::load(config)?;
-    let mut found = match Ledger::read(&config.state.directory)? {
+    // What a deep proof needs is asked for before anything takes its time.
+    let inputs = arguments.deep.then(|| Inputs::read(&config)).transpose()?;
+    let mut found = match Ledger::read_as_it_is(&config.state.directory)? {
         Some(ledger) => verified(&ledger, &config, arguments.head)?,
         None => Verified::default(),
     };
-    let mut proven = if arguments.deep { Some(prove(&config, bars)?) } else { None };
+    let proven = inputs.map(|inputs| prove(&config, &inputs, bars));
+    let (mut proven, failed) = match proven {
+        Some(Err(error)) => (None, Some(error)),
+        Some(Ok(proven)) => (Some(proven), None),
+        None => (None, None),
+    };
     if let Some(proven) = &mut proven {
         found.faults.append(&mut proven.faults);
     }
@@ -58,16 +66,19 @@ pub(super) fn verify(config: &Path, arguments: &Arguments, bars: &Bars) -> Resul
     } else {
         output::print(&text(&found, proven.as_ref()))?;
     }
+    if let Some(error) = failed {
+        let line = format!("the deep proof did not come to its end: {}; what stands above is the rest", chain(&error));
+        return Err(Failure::new(ExitCode::Failed, line));
+    }
     Ok(if found.faults.is_empty() { ExitCode::Complete } else { ExitCode::Failed })
 }
 
-fn prove(config: &Config, bars: &Bars) -> Result<Proven, Failure> {
-    let inputs = Inputs::read(config)?;
+fn prove(config: &Config, inputs: &Inputs, bars: &Bars) -> Result<Proven, IngestError> {
     let staging = bars.staging();
     let watch = Watch { settle: &(), download: &(), survey: &(), staging: &staging };
     let (options, stop) = (Options::default(), stop::on_signal());
-    let job = Job { config, inputs: &inputs, options: &options, watch, stop: &stop, clock: Timestamp::now };
-    Ok(ingest::prove(&job)?)
+    let job = Job { config, inputs, options: &options, watch, stop: &stop, clock: Timestamp::now };
+    ingest::prove(&job)
 }
 
 fn text(found: &Verified, proven: Option<&Proven>) -> String {
@@ -78,7 +89,14 @@ fn text(found: &Verified, proven: Option<&Proven>) -> String {
         format!("staging    {} still stand as placed, {} were taken by the importer", found.standing, found.taken),
     ];
     if let Some(head) = &found.chain.head {
-        lines.push(format!("chain      {} links, the newest {head}", found.chain.links));
+        let began = found.chain.founded.as_deref().unwrap_or("nobody knows when");
+        lines.push(format!("chain      {} links since {began}, the newest {head}", found.chain.links));
+        if found.chain.from_before > 0 {
+            let before = found.chain.from_before;
+            lines.push(format!(
+                "           the first {before} of them tell of what the ledger knew of before the chain began"
+            ));
+        }
     }
     if let Some(proven) = proven {
         let Proven { exports, records, emls, without_original, .. } = proven;

@@ -12,6 +12,7 @@ use super::shape::Shape;
 use super::stager::{Shaping, render};
 use super::{IngestError, Job, Tools, tools};
 use crate::cause::chain;
+use crate::export::profile::Profile;
 use crate::ledger::manifest::Recorded;
 use crate::ledger::{Expected, FileId, FileRow, FileState, Ledger, LedgerError, RunId};
 use crate::mailbox::Mailbox;
@@ -56,6 +57,8 @@ pub fn prove(job: &Job<'_>) -> Result<Proven, IngestError> {
             continue;
         }
         match prove_one(&tools, &row, &manifests, &mut proven) {
+            // Meanwhile.
+            Err(_) if ledger.original_removed(row.id)? => proven.without_original += 1,
             Err(error) if concerns_evidence(&error) => proven.faults.push(chain(&error)),
             done => done?,
         }
@@ -66,7 +69,12 @@ pub fn prove(job: &Job<'_>) -> Result<Proven, IngestError> {
 fn concerns_evidence(error: &IngestError) -> bool {
     error.concerns_one_export()
         || error.is_about_the_books()
-        || matches!(error, IngestError::Ledger(LedgerError::Damaged(_) | LedgerError::File(_)))
+        || matches!(
+            error,
+            IngestError::Ledger(LedgerError::Damaged(_) | LedgerError::File(_))
+                | IngestError::Shape(_)
+                | IngestError::Input(_)
+        )
 }
 
 fn committed(ledger: &Ledger) -> Result<Vec<(FileRow, Vec<Recorded>)>, LedgerError> {
@@ -85,25 +93,31 @@ fn committed(ledger: &Ledger) -> Result<Vec<(FileRow, Vec<Recorded>)>, LedgerErr
 /// One export's comparison.
 struct Pass<'a> {
     tools: &'a Tools<'a>,
+    file: FileId,
     shape: &'a Shape,
-    /// Those of the first commit.
+    /// All that were ever applied to it, in order.
     rules: Rules,
     records: u64,
     emls: u64,
     /// Items that do not agree, for each way in which they do not, and the first of them.
-    differences: [(u64, String); 3],
+    differences: [(u64, String); 4],
 }
 
 /// An item and what the manifests say of it.
 struct Found {
     item: Box<NumberedItem>,
     expected: Vec<Expected>,
+    /// Whether its participants are named in different combinations, so that other manifests have copies of it too.
+    contested: bool,
+    /// Whether this export brought it, at this place.
+    own: bool,
 }
 
 /// Ways in which an item does not agree, in the order of [`Pass::differences`].
 const UNKNOWN: usize = 0;
-const OTHER_BYTES: usize = 1;
-const OTHER_MAILBOXES: usize = 2;
+const OTHER_OUTCOME: usize = 1;
+const OTHER_BYTES: usize = 2;
+const OTHER_MAILBOXES: usize = 3;
 
 fn prove_one(tools: &Tools<'_>, row: &FileRow, manifests: &[Recorded], proven: &mut Proven) -> Result<(), IngestError> {
     let (profile, shape) = match recorded::recorded(tools, row) {
@@ -118,32 +132,37 @@ fn prove_one(tools: &Tools<'_>, row: &FileRow, manifests: &[Recorded], proven: &
     };
     collect(tools, manifests)?;
     let surveyed = original.survey_kept(tools, &row.name, &shape)?;
-    let mut pass = Pass {
-        tools,
-        shape: &shape,
-        rules: first_rules(tools, row.id)?,
-        records: 0,
-        emls: 0,
-        differences: Default::default(),
-    };
+    let rules = recorded::load_rules(tools.ledger, &tools.ledger.rules_of(row.id)?)?;
+    let (file, shape, differences) = (row.id, &shape, Default::default());
+    let mut pass = Pass { tools, file, shape, rules, records: 0, emls: 0, differences };
     pass.all(row, &original, &surveyed)?;
     proven.exports += 1;
     proven.records += pass.records;
     proven.emls += pass.emls;
     proven.faults.extend(pass.faults(&row.name)?);
+    proven.faults.extend(said_otherwise(tools, row, &profile, &surveyed)?);
     Ok(())
 }
 
-fn first_rules(tools: &Tools<'_>, file: FileId) -> Result<Rules, IngestError> {
-    let first: Vec<_> = tools.ledger.rules_of(file)?.into_iter().take(1).collect();
-    recorded::load_rules(tools.ledger, &first)
+/// The day and the firm of the export, where the ledger has others than its original says.
+fn said_otherwise(
+    tools: &Tools<'_>,
+    row: &FileRow,
+    profile: &Profile,
+    surveyed: &Surveyed,
+) -> Result<Option<String>, IngestError> {
+    let header = &surveyed.survey.header;
+    let date = header.date.or_else(|| profile.date_in_name(&row.name)).map(|date| date.to_string());
+    let recorded = tools.ledger.said_of_itself(row.id)?;
+    let is_same = recorded == (date, header.firm_code.clone());
+    Ok((!is_same).then(|| format!("the original of {} is about another day or firm than the ledger has", row.name)))
 }
 
 fn collect(tools: &Tools<'_>, manifests: &[Recorded]) -> Result<(), IngestError> {
     tools.scratch.clear()?;
     for (index, manifest) in manifests.iter().enumerate() {
         tools.watch.staging.advance(0);
-        tools.scratch.round(|| manifest.read(tools.ledger, |entry| tools.scratch.expect(&entry, index == 0)))?;
+        tools.scratch.round(|| manifest.read(tools.ledger, |entry| tools.scratch.expect(&entry, index)))?;
     }
     Ok(())
 }
@@ -176,21 +195,35 @@ impl Pass<'_> {
                         self.differs(UNKNOWN, || format!("the record at place {ordinal}"));
                     }
                 }
-                Numbered::Item(mut item) => {
-                    number(self.tools, &mut item)?;
-                    let expected = self.tools.scratch.find_expected(item.ordinal, item.time, item.id)?;
-                    for ordinal in item.ordinals() {
-                        // It was rejected once, and let in by a replay.
-                        self.tools.scratch.find_rejected(ordinal)?;
-                    }
-                    if expected.is_empty() {
-                        self.differs(UNKNOWN, || item.id.to_string());
-                    }
-                    found.push(Found { item, expected });
-                }
+                Numbered::Item(item) => found.extend(self.find_item(item)?),
             }
         }
         Ok(found)
+    }
+
+    fn find_item(&mut self, mut item: Box<NumberedItem>) -> Result<Option<Found>, IngestError> {
+        let tools = self.tools;
+        number(tools, &mut item)?;
+        let expected = tools.scratch.find_expected(item.ordinal, item.time, item.id)?;
+        for ordinal in item.ordinals() {
+            // It was rejected once, and let in by a replay.
+            tools.scratch.find_rejected(ordinal)?;
+        }
+        let skips = self.shape.skips(item.taken_at());
+        if expected.is_empty() {
+            // What came later for an item that was skipped was never looked at.
+            if !(skips && item.later.is_some()) {
+                self.differs(UNKNOWN, || item.id.to_string());
+            }
+            return Ok(None);
+        }
+        let known = tools.ledger.item(item.time, item.id)?;
+        let own = known.is_some_and(|(file, ordinal, _)| (file, ordinal) == (self.file, item.ordinal));
+        if !outcome_is_right(tools, &item, &expected, skips, known.is_some(), own)? {
+            self.differs(OTHER_OUTCOME, || item.id.to_string());
+        }
+        let contested = tools.ledger.is_named_otherwise(item.time, item.id)?;
+        Ok(Some(Found { item, expected, contested, own }))
     }
 
     fn compare(&mut self, found: &[Found]) -> Result<(), IngestError> {
@@ -199,7 +232,7 @@ impl Pass<'_> {
             Ok::<_, IngestError>(part.iter().map(|found| found.compared(shaping)).collect::<Vec<_>>())
         })?;
         for (found, compared) in found.iter().zip(compared.into_iter().flatten()) {
-            self.emls += u64::from(compared.emls);
+            self.emls += u64::from(compared.eml);
             for (way, differs) in [(OTHER_BYTES, compared.other_bytes), (OTHER_MAILBOXES, compared.other_mailboxes)] {
                 if differs {
                     self.differs(way, || found.item.id.to_string());
@@ -220,6 +253,7 @@ impl Pass<'_> {
     fn faults(self, name: &str) -> Result<Vec<String>, IngestError> {
         let words = [
             "records that no manifest accounts for",
+            "items of which another outcome is recorded than was theirs",
             "items with other bytes than were placed",
             "items whose mailboxes are others than the recorded rules give",
         ];
@@ -237,10 +271,35 @@ impl Pass<'_> {
     }
 }
 
+/// Whether what the manifests say became of an item can have become of it: what is before the initial date is skipped, and
+/// nothing else is; what this export brought is placed or held; and what it did not is known from elsewhere.
+fn outcome_is_right(
+    tools: &Tools<'_>,
+    item: &NumberedItem,
+    expected: &[Expected],
+    skips: bool,
+    is_known: bool,
+    own: bool,
+) -> Result<bool, IngestError> {
+    let any = |states: &[&str]| expected.iter().any(|expected| states.contains(&expected.state.as_str()));
+    if skips || any(&["skipped"]) {
+        return Ok(skips && expected.iter().all(|expected| expected.state == "skipped"));
+    }
+    if own || any(&["staged", "held"]) {
+        return Ok(own && any(&["staged", "held"]));
+    }
+    // A transcript that says nothing new is not known itself, but each message in it is.
+    let mut within = !item.within.is_empty();
+    for message in &item.within {
+        within &= tools.ledger.item(message.time, message.id)?.is_some();
+    }
+    Ok(is_known || within)
+}
+
 /// How one item compares.
 #[derive(Default)]
 struct Compared {
-    emls: bool,
+    eml: bool,
     other_bytes: bool,
     other_mailboxes: bool,
 }
@@ -252,14 +311,21 @@ impl Found {
         if placed.peek().is_some() {
             let digest = render(&self.item, shaping.shape).1.to_string();
             compared.other_bytes = placed.any(|expected| expected.eml != digest);
-            compared.emls = !compared.other_bytes;
+            compared.eml = !compared.other_bytes;
         }
-        compared.other_mailboxes =
-            self.expected.iter().filter_map(|expected| expected.mailboxes.as_ref()).any(|placed| {
-                let now = shaping.with_those_beside(shaping.rules.mailboxes_of(&self.item.item));
-                let now: BTreeSet<&str> = now.iter().map(Mailbox::as_str).collect();
-                now != placed.iter().map(String::as_str).collect()
-            });
+        compared.other_mailboxes = !self.mailboxes_are_right(shaping);
         compared
+    }
+
+    /// The mailboxes of an item's own participants are those that its export's rules give, all of them. Where others name
+    /// it otherwise, other manifests have some of them.
+    fn mailboxes_are_right(&self, shaping: Shaping<'_>) -> bool {
+        let placed: BTreeSet<&str> =
+            self.expected.iter().flat_map(|expected| &expected.mailboxes).map(String::as_str).collect();
+        let was_held = self.expected.iter().any(|expected| expected.state == "held");
+        let mut given = shaping.rules.mailboxes_of(&self.item.item);
+        given.extend(shaping.shape.beside(was_held).cloned());
+        let given: BTreeSet<&str> = given.iter().map(Mailbox::as_str).collect();
+        if self.own && !self.contested { placed == given } else { placed.is_subset(&given) }
     }
 }

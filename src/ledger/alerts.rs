@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
+use super::invoked_by;
 use super::questions::timestamp;
-use super::runs::invoked_by;
 use super::{Ledger, LedgerError};
 
 /// An alert's row, by which a person names it.

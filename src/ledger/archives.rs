@@ -5,7 +5,7 @@ use rusqlite::params;
 
 use super::attachments::note;
 use super::files::COLUMNS;
-use super::{FileId, FileRow, Ledger, LedgerError, RunId};
+use super::{FileId, FileRow, Ledger, LedgerError, RunId, chain};
 use crate::digest::Sha256;
 
 /// A file in an archive.
@@ -44,7 +44,7 @@ impl Ledger {
         run: RunId,
         now: Timestamp,
     ) -> Result<(), LedgerError> {
-        let transaction = self.connection.unchecked_transaction()?;
+        let transaction = self.writing()?;
         let id = file.id.0;
         transaction.execute(
             "INSERT INTO archives (file, entries, refused) VALUES (?1, ?2, ?3)",
@@ -67,6 +67,7 @@ impl Ledger {
         )?;
         super::files::supersede(&transaction, file.id, run)?;
         note(&transaction, file, "read", None, run)?;
+        chain::append(&transaction, chain::Source::Archive, id)?;
         transaction.commit()?;
         Ok(())
     }

@@ -17,7 +17,7 @@ use serde::Serialize;
 pub use self::check::ChainCheck;
 pub(super) use self::deeds::Source;
 use super::questions::timestamp;
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, invoked_by};
 use crate::books::Books;
 use crate::digest::Sha256;
 
@@ -36,10 +36,17 @@ pub struct Deed {
     pub what: What,
 }
 
-/// What was done. Digests are hexadecimal.
+/// What was done. Digests are hexadecimal; what is not known of changes from before there was a chain is left out.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "what", rename_all = "kebab-case")]
 pub enum What {
+    /// The chain began.
+    Founded {
+        /// The program's version.
+        program: String,
+        /// How many links come next that tell of what was done before: what the ledger knew of it by then.
+        before: usize,
+    },
     /// A file came, from the site or by hand, and its original was kept.
     Received {
         /// As it was named.
@@ -65,9 +72,36 @@ pub enum What {
         entries: u64,
         /// The rule set by which it was placed.
         rules: String,
-        /// The books; absent of commits from before there was a chain.
+        /// The profile by which it was read.
+        profile: String,
+        /// What else shaped it.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        shape: Option<String>,
+        /// The day that the export says it is about.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        date: Option<String>,
+        /// The firm that it says it is for.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        firm: Option<String>,
+        /// The signer's certificate.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        signed_by: Option<String>,
+        /// The books.
         #[serde(skip_serializing_if = "Option::is_none")]
         books: Option<Books>,
+    },
+    /// A file was read as an archive of attachments, or as control totals.
+    Archive {
+        /// As it was named.
+        name: String,
+        /// Of its bytes.
+        sha256: String,
+        /// How many files are in it.
+        entries: u64,
+        /// Of their names, digests and lengths.
+        entries_sha256: String,
+        /// How many in it are none.
+        refused: u64,
     },
     /// A mapping, a mailbox list or a snapshot of the tenant's users came into force.
     InForce {
@@ -147,7 +181,7 @@ struct Line<'a> {
 const BEFORE_THE_FIRST: Sha256 = Sha256([0; 32]);
 
 /// The hash of a link.
-fn hash(before: Sha256, line: &str) -> Sha256 {
+fn hash(before: &str, line: &str) -> Sha256 {
     Sha256::of(format!("{before}\n{line}").as_bytes())
 }
 
@@ -207,28 +241,31 @@ pub(super) fn append(transaction: &Transaction<'_>, source: Source, row: i64) ->
 /// Adds a link.
 pub(super) fn append_deed(connection: &Connection, deed: &Deed) -> Result<(), LedgerError> {
     let (seq, before) = last(connection)?.map_or((1, BEFORE_THE_FIRST), |last| (last.seq + 1, last.hash));
+    let before = before.to_string();
     let line = serde_json::to_string(&Line { link: seq, deed });
     let line = line.map_err(|_| LedgerError::Damaged("a change cannot be written as JSON".to_owned()))?;
     connection.prepare_cached("INSERT INTO main.chain (seq, line, hash) VALUES (?1, ?2, ?3)")?.execute(params![
         seq,
         line,
-        hash(before, &line).0
+        hash(&before, &line).0
     ])?;
     Ok(())
 }
 
-/// Begins the chain of a ledger that has been without one: with all that it knows was done.
+/// Begins the chain of a ledger that has been without one: with all that it knows was done. That it began is the first link,
+/// so that a chain which was taken away and begun anew shows when.
 pub(super) fn found(connection: &Connection) -> Result<(), LedgerError> {
-    for deed in deeds::all(connection)? {
-        append_deed(connection, &deed)?;
-    }
+    let mut deeds = deeds::all(connection)?;
     let certificates = keys_in_use(connection)?;
-    if certificates.is_empty() {
-        return Ok(());
+    if !certificates.is_empty() {
+        let seen = connection.query_row("SELECT max(seen) FROM certificates", [], |row| row.get(0))?;
+        let what = What::Keys { certificates };
+        deeds.push(Deed { at: timestamp(seen), by: String::new(), run: None, what });
     }
-    let seen = connection.query_row("SELECT max(seen) FROM certificates", [], |row| row.get(0))?;
-    let what = What::Keys { certificates };
-    append_deed(connection, &Deed { at: timestamp(seen), by: String::new(), run: None, what })
+    let what = What::Founded { program: crate::VERSION.to_owned(), before: deeds.len() };
+    let at = timestamp(Timestamp::now().as_second());
+    append_deed(connection, &Deed { at, by: invoked_by(), run: None, what })?;
+    deeds.iter().try_for_each(|deed| append_deed(connection, deed))
 }
 
 /// The fingerprints of the certificates in use, sorted.

@@ -340,8 +340,8 @@ fn note_archives_used(transaction: &Transaction<'_>, file: FileId, shape: &str) 
 fn note_manifest(transaction: &Transaction<'_>, commit: &Commit<'_>, now: Timestamp) -> Result<(), LedgerError> {
     let manifest = &commit.manifest;
     transaction.execute(
-        "INSERT INTO manifests (file, run, rule_set, name, sha256, entries, committed, position)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT max(position) FROM run_files WHERE run = ?2))",
+        "INSERT INTO manifests (file, run, rule_set, name, sha256, entries, committed, position, shape)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT max(position) FROM run_files WHERE run = ?2), ?8)",
         params![
             commit.file.id.0,
             commit.run.0,
@@ -350,6 +350,7 @@ fn note_manifest(transaction: &Transaction<'_>, commit: &Commit<'_>, now: Timest
             manifest.sha256.0,
             manifest.entries,
             now.as_second(),
+            super::shapes::digest_of_shape(transaction, commit.file.id)?,
         ],
     )?;
     chain::append(transaction, chain::Source::Commit, transaction.last_insert_rowid())

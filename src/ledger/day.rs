@@ -57,13 +57,12 @@ impl Ledger {
         self.day_files("f.date = ?1 ORDER BY f.id", params![date.to_string()])
     }
 
-    /// The files that came in this time and are about no day that is known: archives, and what is held.
+    /// The files of which the ledger does not know the day: archives, and what is held or not taken up yet.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
-    pub fn undated_files(&self, from: Timestamp, until: Timestamp) -> Result<Vec<DayFile>, LedgerError> {
-        let condition = "f.date IS NULL AND f.received >= ?1 AND f.received < ?2 ORDER BY f.id";
-        self.day_files(condition, params![from.as_second(), until.as_second()])
+    pub fn undated_files(&self) -> Result<Vec<DayFile>, LedgerError> {
+        self.day_files("f.date IS NULL ORDER BY f.id", [])
     }
 
     fn day_files(&self, condition: &str, values: impl rusqlite::Params) -> Result<Vec<DayFile>, LedgerError> {

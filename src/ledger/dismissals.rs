@@ -5,8 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{Row, params};
 
 use super::questions::timestamp;
-use super::runs::invoked_by;
-use super::{FileId, Ledger, LedgerError, chain};
+use super::{FileId, Ledger, LedgerError, chain, invoked_by};
 use crate::digest::{ItemId, Sha256};
 
 /// Something held that a person can decide about.
@@ -92,8 +91,8 @@ impl Ledger {
                 Matter::Record { file, ordinal } => ("record", file, None, None, Some(ordinal)),
             };
             let added = transaction.execute(
-                "INSERT INTO dismissals (file, kind, time, item, ordinal, reason, dismissed_by, dismissed)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO NOTHING",
+                "INSERT INTO dismissals (file, kind, time, item, ordinal, reason, dismissed_by, dismissed, linked)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1) ON CONFLICT DO NOTHING",
                 params![file.0, kind, time, item, ordinal, reason, invoked_by(), now.as_second()],
             )?;
             if added == 1 {

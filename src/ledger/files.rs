@@ -16,7 +16,7 @@ use crate::digest::Sha256;
 use crate::durable::{AtPath, Disk, FileSystem};
 
 /// A file's row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileId(pub(super) i64);
 
 /// What became of a file.
@@ -199,7 +199,8 @@ impl Ledger {
         self.move_to_originals(file)?;
         let transaction = self.writing()?;
         transaction.execute(
-            "INSERT INTO files (sha256, name, bytes, received, received_run, state) VALUES (?1, ?2, ?3, ?4, ?5, 'received')",
+            "INSERT INTO files (sha256, name, bytes, received, received_run, state, linked)
+             VALUES (?1, ?2, ?3, ?4, ?5, 'received', 1)",
             params![file.sha256.0, file.name, file.bytes, now.as_second(), run.0],
         )?;
         chain::append(&transaction, chain::Source::Received, transaction.last_insert_rowid())?;

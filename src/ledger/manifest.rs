@@ -60,6 +60,21 @@ pub enum Entry {
     },
 }
 
+impl Entry {
+    /// What became of the record, in the manifest's word.
+    pub fn state(&self) -> &'static str {
+        match self {
+            Self::Header { .. } => "header",
+            Self::Staged(_) => "staged",
+            Self::Copied(_) => "copied",
+            Self::Held(_) => "held",
+            Self::Duplicate { .. } => "duplicate",
+            Self::Skipped(_) => "skipped",
+            Self::Rejected { .. } => "rejected",
+        }
+    }
+}
+
 /// An item and its places, of which a held one may have none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placed {
@@ -309,27 +324,6 @@ impl Ledger {
             Some(file) => self.manifests_where("file = ?1", file.0),
             None => self.manifests_where("seq >= ?1", 0),
         }
-    }
-
-    /// Manifests of files that are not committed, each as a fault.
-    ///
-    /// # Errors
-    /// Where the ledger cannot be read.
-    pub fn manifests_astray(&self) -> Result<Vec<String>, LedgerError> {
-        let mut statement = self.connection.prepare(
-            "SELECT m.name, f.name, f.state FROM manifests m LEFT JOIN files f ON f.id = m.file
-             WHERE f.state IS NOT 'committed' ORDER BY m.seq",
-        )?;
-        let rows = statement.query_map([], |row| {
-            let (manifest, file, state) = (row.get::<_, String>(0)?, row.get(1)?, row.get(2)?);
-            let (file, state): (Option<String>, Option<String>) = (file, state);
-            Ok(format!(
-                "manifest {manifest} is of {}, which the ledger has as {}",
-                file.as_deref().unwrap_or("a file"),
-                state.as_deref().unwrap_or("not there")
-            ))
-        })?;
-        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The manifests of which this is true, in the order of their commits; `?1` stands for `value`.

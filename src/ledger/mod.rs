@@ -6,6 +6,7 @@
 
 mod alerts;
 mod archives;
+mod astray;
 mod attachments;
 mod certificates;
 mod chain;
@@ -41,6 +42,7 @@ mod transcripts;
 mod usage;
 mod versions;
 mod waiting;
+mod who;
 
 use std::path::{Path, PathBuf};
 
@@ -67,7 +69,7 @@ pub use presence::Staying;
 pub use proof::Expected;
 pub use questions::{FileReport, RunReport, UnplacedPerson};
 pub use restaging::{Again, Asked, Restaging};
-pub use runs::{ListedRun, Outcome, RunId, RunTrouble, invoked_by};
+pub use runs::{ListedRun, Outcome, RunId, RunTrouble};
 pub use scratch::{Arrival, Scratch, Verdict};
 pub use shapes::{RuleSetId, StoredRules};
 pub use state::StateNow;
@@ -77,6 +79,7 @@ pub use transcripts::{Follows, HeldIn, RoomDay};
 pub use usage::RunSize;
 pub use versions::{CONFIGURATION, Change, Rejection, Version};
 pub use waiting::Waiting;
+pub use who::invoked_by;
 
 use crate::durable::{self, Disk, PathError};
 
@@ -92,6 +95,17 @@ pub enum LedgerError {
          version again, nothing was changed"
     )]
     Newer {
+        /// The database's schema.
+        found: usize,
+        /// The newest this program knows.
+        known: usize,
+    },
+    /// An older program has been here, and none of today's since.
+    #[error(
+        "the ledger has schema {found}, this program knows {known}: it was written by an older icechatd, and is brought up to \
+         date by the next run, or by icechatd status; its chain begins with that, and there is nothing to verify before"
+    )]
+    Older {
         /// The database's schema.
         found: usize,
         /// The newest this program knows.
@@ -155,6 +169,24 @@ impl Ledger {
             _ => {}
         }
         Ok(Some(Self { connection, folder: folder.to_owned() }))
+    }
+
+    /// As [`Ledger::read`], of what today's program recorded alone: what an older one did is not made today's for somebody who
+    /// wants to prove it.
+    ///
+    /// # Errors
+    /// As [`Ledger::read`]; and where an older program wrote it last.
+    pub fn read_as_it_is(folder: &Path) -> Result<Option<Self>, LedgerError> {
+        let file = folder.join("ledger.db");
+        if !file.exists() {
+            return Ok(None);
+        }
+        let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        prepare(&connection)?;
+        match schema::version(&connection)? {
+            found if found < schema::newest() => Err(LedgerError::Older { found, known: schema::newest() }),
+            _ => Ok(Some(Self { connection, folder: folder.to_owned() })),
+        }
     }
 
     /// The ledger as it is, or an empty one, of which nothing is kept: for a dry run.

@@ -13,9 +13,14 @@ use crate::digest::Sha256;
 use crate::durable::{AtPath, Disk, FileSystem};
 
 impl Ledger {
+    /// Where the encrypted originals lie.
+    pub fn originals(&self) -> PathBuf {
+        self.folder.join("originals")
+    }
+
     /// Where a file's encrypted original lies, or lay.
     pub fn original(&self, sha256: Sha256) -> PathBuf {
-        self.folder.join("originals").join(original_name(sha256))
+        self.originals().join(original_name(sha256))
     }
 
     /// Opens a file's encrypted original; `None` where retention removed it.

@@ -94,7 +94,7 @@ impl Ledger {
         let asked = serde_json::to_string(asked).map_err(|_| LedgerError::Damaged("what was asked".to_owned()))?;
         let transaction = self.writing()?;
         transaction.execute(
-            "INSERT INTO restagings (run, asked, reason, restaged_by) VALUES (?1, ?2, ?3, ?4)",
+            "INSERT INTO restagings (run, asked, reason, restaged_by, linked) VALUES (?1, ?2, ?3, ?4, 1)",
             params![run.0, asked, reason, invoked_by()],
         )?;
         chain::append(&transaction, chain::Source::Restage, run.0)?;

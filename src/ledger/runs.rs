@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::{Ledger, LedgerError};
+use super::{Ledger, LedgerError, invoked_by};
 use crate::books::{Books, Counts, Placements};
 
 /// A run's row.
@@ -205,15 +205,4 @@ fn books_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Books> {
     };
     let placements = Placements { staged: row.get(first + 6)?, existing: row.get(first + 7)? };
     Ok(Books { items, placements, changed: row.get(first + 8)? })
-}
-
-/// Who started this program, for the record: the user behind `sudo` where there is one.
-pub fn invoked_by() -> String {
-    ["SUDO_USER", "USER", "LOGNAME"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
-        .unwrap_or_else(|| match rustix::process::getuid().as_raw() {
-            0 => "root".to_owned(),
-            other => format!("uid {other}"),
-        })
 }

@@ -39,7 +39,8 @@ CREATE TABLE scratch.settled (transcript INTEGER PRIMARY KEY);
 CREATE TABLE scratch.again (
   n INTEGER, mailbox TEXT, time INTEGER, id BLOB, eml TEXT, PRIMARY KEY (n, mailbox, id)) WITHOUT ROWID;
 CREATE TABLE scratch.evidence (
-  n INTEGER, time INTEGER, id BLOB, eml TEXT, mailboxes TEXT, seen INTEGER, PRIMARY KEY (n, time, id, eml)) WITHOUT ROWID;
+  n INTEGER, time INTEGER, id BLOB, manifest INTEGER, state TEXT, eml TEXT, mailboxes TEXT, seen INTEGER,
+  PRIMARY KEY (n, time, id, manifest, state)) WITHOUT ROWID;
 CREATE TABLE scratch.attachments (
   ordinal INTEGER PRIMARY KEY, reference TEXT, state TEXT, sha256 BLOB, bytes INTEGER, archive BLOB, entry TEXT);
 CREATE TABLE scratch.following (

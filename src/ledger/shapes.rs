@@ -7,7 +7,7 @@ use flate2::Compression;
 use flate2::read::DeflateDecoder;
 use flate2::write::DeflateEncoder;
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{FileId, Ledger, LedgerError};
 use crate::digest::{Hasher, Sha256};
@@ -98,6 +98,19 @@ impl Ledger {
             let (kind, digest): (String, _) = (row.get(0)?, Sha256(row.get(1)?));
             if inflate(&row.get::<_, Vec<u8>>(2)?).is_none_or(|bytes| Sha256::of(&bytes) != digest) {
                 altered.push(format!("the kept {kind} {digest} is not what was kept"));
+            }
+        }
+        drop(rows);
+        let ids = self
+            .connection
+            .prepare("SELECT id, digest FROM rule_sets ORDER BY id")?
+            .query_map([], |row| Ok((RuleSetId(row.get(0)?), row.get::<_, [u8; 32]>(1).map(Sha256))))?
+            .collect::<Result<Vec<_>, _>>()?;
+        for (id, digest) in ids {
+            // What cannot be read was named above.
+            let is_same = self.rules(id).is_ok_and(|rules| digest.is_ok_and(|digest| rules.digest() == digest));
+            if !is_same {
+                altered.push(format!("rule set {} is not what was kept", id.0));
             }
         }
         Ok(altered)
@@ -206,6 +219,13 @@ impl Ledger {
         )?;
         Ok(())
     }
+}
+
+/// The digest of a file's shape, as it stands.
+pub(super) fn digest_of_shape(connection: &Connection, file: FileId) -> Result<[u8; 32], LedgerError> {
+    let sql = "SELECT coalesce(shape, '') FROM main.files WHERE id = ?1";
+    let shape: String = connection.prepare_cached(sql)?.query_row([file.0], |row| row.get(0))?;
+    Ok(Sha256::of(shape.as_bytes()).0)
 }
 
 pub(super) fn deflate(bytes: &[u8]) -> Vec<u8> {

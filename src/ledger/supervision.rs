@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::{Row, params};
 
+use super::invoked_by;
 use super::questions::timestamp;
-use super::runs::invoked_by;
 use super::{Ledger, LedgerError, Outcome, RunTrouble};
 
 /// A run that asked the site, as far as the next one depends on it.

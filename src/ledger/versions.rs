@@ -79,8 +79,8 @@ impl Ledger {
         if is_new {
             let Change { put_by, entries, added, removed, changed, concerns } = change;
             transaction.execute(
-                "INSERT INTO versions (kind, digest, since, put_by, entries, added, removed, changed, concerns)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+                "INSERT INTO versions (kind, digest, since, put_by, entries, added, removed, changed, concerns, linked)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, 1)",
                 params![kind, digest.0, now.as_second(), put_by, entries, added, removed, changed, concerns],
             )?;
             chain::append(&transaction, chain::Source::InForce, transaction.last_insert_rowid())?;

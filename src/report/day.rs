@@ -3,8 +3,8 @@
 
 mod html;
 
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::{Timestamp, ToSpan};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -54,23 +54,38 @@ pub struct Deed {
     pub says: Value,
 }
 
-/// The reconciliation of a day, at one moment of the ledger.
+/// The reconciliation of a day, at one moment of the ledger; `date_in_name` says which day a file is about by its name, where
+/// it could not be read.
 ///
 /// # Errors
 /// Where the ledger cannot be read.
-pub fn day(ledger: &Ledger, config: &Config, date: Date, now: Timestamp) -> Result<Day, LedgerError> {
-    ledger.at_one_moment(|| at_this_moment(ledger, config, date, now))
+pub fn day(
+    ledger: &Ledger,
+    config: &Config,
+    date_in_name: &dyn Fn(&str) -> Option<Date>,
+    date: Date,
+    now: Timestamp,
+) -> Result<Day, LedgerError> {
+    ledger.at_one_moment(|| at_this_moment(ledger, config, date_in_name, date, now))
 }
 
-fn at_this_moment(ledger: &Ledger, config: &Config, date: Date, now: Timestamp) -> Result<Day, LedgerError> {
+fn at_this_moment(
+    ledger: &Ledger,
+    config: &Config,
+    date_in_name: &dyn Fn(&str) -> Option<Date>,
+    date: Date,
+    now: Timestamp,
+) -> Result<Day, LedgerError> {
     let schedule = &config.schedule;
-    let start = |date: Date| {
-        let zoned = date.to_zoned(schedule.time_zone.clone());
-        zoned.map_or(Timestamp::MAX, |zoned| zoned.timestamp())
-    };
-    let next = date.checked_add(1.day()).unwrap_or(Date::MAX);
-    let files = ledger.files_about(date)?;
-    let undated = ledger.undated_files(start(date), start(next))?;
+    let mut files = ledger.files_about(date)?;
+    let mut undated = Vec::new();
+    for file in ledger.undated_files()? {
+        match date_in_name(&file.name) {
+            Some(about) if about == date => files.push(file),
+            None if file.received.to_zoned(schedule.time_zone.clone()).date() == date => undated.push(file),
+            _ => {}
+        }
+    }
     let (mut items, mut placements) = (Counts::default(), 0);
     for file in &files {
         items += file.items;
@@ -107,9 +122,15 @@ fn deeds<'a>(ledger: &Ledger, files: impl Iterator<Item = &'a DayFile>) -> Resul
 }
 
 impl Day {
-    /// Whether every item of every export about the day went somewhere.
-    pub fn balances(&self) -> bool {
-        self.files.iter().all(|file| file.items.balance())
+    /// Whether every file about the day was read, and every item of it went somewhere.
+    pub fn is_settled(&self) -> bool {
+        self.open() == 0 && self.files.iter().all(|file| file.items.balance())
+    }
+
+    /// How many files about the day are not staged.
+    fn open(&self) -> usize {
+        let settled = ["committed", "archive", "superseded"];
+        self.files.iter().filter(|file| !settled.contains(&file.state.as_str())).count()
     }
 
     /// What the day came to, in one line.
@@ -117,7 +138,11 @@ impl Day {
         match (self.files.is_empty(), self.expected) {
             (true, true) => "No export about this day is here. The schedule expects one.".to_owned(),
             (true, false) => "No export about this day is here. The schedule expects none.".to_owned(),
-            (false, _) if !self.balances() => "The books of this day do not balance.".to_owned(),
+            (false, _) if self.open() > 0 => match self.open() {
+                1 => "A file about this day is not staged; nothing of it is counted below.".to_owned(),
+                open => format!("{open} files about this day are not staged; nothing of them is counted below."),
+            },
+            (false, _) if !self.is_settled() => "The books of this day do not balance.".to_owned(),
             (false, _) => {
                 let Counts { available, staged, held, duplicate, rejected, skipped } = self.items;
                 format!(

@@ -58,13 +58,13 @@ fn each_change_has_a_link_that_says_who_did_what_when_and_why() {
     let day = links(&firm);
     let run = firm.run(&["report", "--json"]).expect(0).json();
     let whats: Vec<_> = day.iter().map(|link| link["says"]["what"].as_str().unwrap()).collect();
-    assert_eq!(whats, ["keys", "in-force", "in-force", "received", "commit"]);
+    assert_eq!(whats, ["founded", "keys", "in-force", "in-force", "received", "commit"]);
     let commit = of_kind(&day, "commit")[0].clone();
     let file = &run["files"][0];
     assert_eq!((&commit["name"], &commit["sha256"]), (&file["name"], &file["sha256"]));
     assert_eq!((&commit["run"], &commit["verb"]), (&run["run"], &json!("ingest")));
     assert_eq!(commit["books"]["items"], file["items"]);
-    assert_eq!(run["evidence"], json!({"link": 5, "hash": day[4]["hash"]}), "the report names the link");
+    assert_eq!(run["evidence"], json!({"link": 6, "hash": day[5]["hash"]}), "the report names the link");
 
     // A replay, a dismissal, a restaging, another key.
     map_the_ghost(&firm);
@@ -77,7 +77,7 @@ fn each_change_has_a_link_that_says_who_did_what_when_and_why() {
     assert_eq!((&restage["reason"], &restage["asked"]["mailbox"]), (&json!("the importer lost it"), &json!(AMY)));
     assert!(restage["by"].as_str().is_some_and(|by| !by.is_empty()));
     assert_eq!(of_kind(&now, "in-force").len(), 3, "the mapping is another one");
-    assert_eq!(&now[..5], &day[..], "what was linked stays");
+    assert_eq!(now[..6], day[..], "what was linked stays");
     assert_eq!(faults(&firm, &["--deep"]), [""; 0]);
     let text = firm.run(&["evidence", "list"]).expect(0).out;
     assert!(text.contains("restage: ") && text.contains("reason the importer lost it"), "{text}");
@@ -99,6 +99,7 @@ fn a_dismissal_and_what_retention_removes_are_linked() {
     let dismissal = of_kind(&links(&firm), "dismissal")[0].clone();
     assert_eq!((&dismissal["matter"], &dismissal["name"]), (&json!("file"), &json!("bad.pgp")));
     assert_eq!(dismissal["reason"], "a test file of the vendor's");
+    assert_eq!(faults(&firm, &[]), [""; 0]);
     firm.rewrite_ledger("UPDATE files SET committed = committed - 3 * 86400 WHERE name = 'good.pgp'");
     firm.ingest(0);
     let removed = of_kind(&links(&firm), "retention")[0].clone();
@@ -214,7 +215,32 @@ fn whatever_is_altered_removed_put_in_or_moved_is_named() {
             format!("INSERT INTO chain (seq, line, hash) SELECT {count} + 1, line, hash FROM chain WHERE seq = 4"),
             said(count + 1),
         ),
+        (format!("INSERT INTO chain (seq, line, hash) VALUES ({count} + 1, '[]', x'00')"), said(count + 1)),
+        ("UPDATE chain SET seq = -5 WHERE seq = 3".into(), "link -5 of the chain is none".into()),
+        ("UPDATE chain SET hash = x'00' WHERE seq = 3".into(), said(3)),
         // What the tables say.
+        ("UPDATE files SET date = '2020-01-01'".into(), "the commit of icechat.xml.pgp".into()),
+        ("UPDATE files SET signed_by = 'somebody'".into(), "the commit of icechat.xml.pgp".into()),
+        ("UPDATE files SET export_firm = 'EVIL'".into(), "the commit of icechat.xml.pgp".into()),
+        ("UPDATE files SET shape = json_set(shape, '$.footer', json('false'))".into(), "the shape of icechat.xml.pgp".into()),
+        ("UPDATE rule_sets SET settings = '{}' WHERE id = 1".into(), "rule set 1 is not what was kept".into()),
+        ("DELETE FROM file_rule_sets WHERE position = 1".into(), "other rule sets than its manifests have".into()),
+        ("UPDATE in_force SET digest = (SELECT digest FROM shapes WHERE kind = 'profile')".into(), "in force is not the one".into()),
+        ("UPDATE files SET duplicate = 7, skipped = 3, available = available + 10, added = added + 10".into(), "have 0 duplicates".into()),
+        (
+            "INSERT INTO run_files SELECT run, 77, file, name, state, reason, available, staged, held, duplicate, rejected, skipped,
+             5000, 0, changed, unknown, unresolved FROM run_files WHERE run = 1"
+                .into(),
+            "placements that no manifest accounts for".into(),
+        ),
+        ("INSERT INTO items (time, id, file, ordinal, held, participants) VALUES (9, zeroblob(16), 9999, 0, 0, x'')".into(), "not committed".into()),
+        (
+            "INSERT INTO items (time, id, file, ordinal, held, participants) VALUES (9, zeroblob(16), 1, 9, 0, x'');
+             UPDATE files SET staged = staged + 1, available = available + 1, added = added + 1"
+                .into(),
+            "items, the ledger".into(),
+        ),
+        ("INSERT INTO archives (file, entries, refused) VALUES (1, 0, 0)".into(), "or an archive".into()),
         ("UPDATE files SET name = 'other'".into(), "the receipt of other".into()),
         ("UPDATE files SET bytes = 1".into(), "the receipt of icechat.xml.pgp".into()),
         ("UPDATE manifests SET committed = 5 WHERE seq = 1".into(), "the commit of icechat.xml.pgp".into()),
@@ -232,7 +258,7 @@ fn whatever_is_altered_removed_put_in_or_moved_is_named() {
         ("UPDATE files SET original_removed = 9".into(), "the removal of the original of icechat.xml.pgp".into()),
         ("DELETE FROM certificates".into(), "the certificates in the ledger are others".into()),
         ("UPDATE shapes SET deflated = x'00' WHERE kind = 'profile'".into(), "the kept profile".into()),
-        ("UPDATE files SET state = 'held'".into(), "which the ledger has as held".into()),
+        ("UPDATE files SET state = 'held'".into(), "of a file that is not committed".into()),
         ("DELETE FROM rejected; UPDATE files SET rejected = rejected + 1, available = available + 1".into(), "rejected records".into()),
     ] {
         fs::write(firm.path("state/ledger.db"), &whole).unwrap();
@@ -245,6 +271,88 @@ fn whatever_is_altered_removed_put_in_or_moved_is_named() {
     }
     fs::write(firm.path("state/ledger.db"), &whole).unwrap();
     assert_eq!(faults(&firm, &["--deep"]), [""; 0]);
+    for stranger in ["state/originals/stranger.pgp", "state/manifests/stranger.jsonl.gz"] {
+        fs::write(firm.path(stranger), b"x").unwrap();
+        let found = faults(&firm, &[]);
+        assert!(found.len() == 1 && found[0].contains("stranger"), "{found:#?}");
+        fs::remove_file(firm.path(stranger)).unwrap();
+    }
+}
+
+/// What is held, and whom it concerns, cannot be made to look settled.
+#[test]
+fn what_is_held_cannot_be_made_to_look_settled() {
+    let firm = firm_with_a_day();
+    firm.deliver("bad.pgp", b"garbage");
+    firm.ingest(3);
+    let whole = fs::read(firm.path("state/ledger.db")).unwrap();
+    for (sql, says) in [
+        (
+            "UPDATE items SET held = 0 WHERE held = 1; UPDATE files SET held = 0, staged = staged + 1 WHERE held = 1",
+            "no manifest says where it was placed",
+        ),
+        ("DELETE FROM held_people", "whom held items lack a mailbox for"),
+        ("DELETE FROM unplaced", "whom held items lack a mailbox for"),
+        ("UPDATE files SET state = 'superseded', superseded_by = 99 WHERE state = 'held'", "took the place of bad.pgp"),
+        ("UPDATE runs SET firm_code = firm_code; DELETE FROM files WHERE state = 'held'", "the receipt of bad.pgp"),
+    ] {
+        fs::write(firm.path("state/ledger.db"), &whole).unwrap();
+        let connection = ledger(&firm);
+        connection.pragma_update(None, "foreign_keys", "OFF").unwrap();
+        connection.execute_batch(sql).unwrap();
+        drop(connection);
+        let found = faults(&firm, &[]);
+        assert!(found.iter().any(|fault| fault.contains(says)), "{sql}: {says}: {found:#?}");
+    }
+    fs::write(firm.path("state/ledger.db"), &whole).unwrap();
+    let digest = Sha256::of(b"garbage");
+    fs::remove_file(firm.path(&format!("state/originals/{digest}.pgp"))).unwrap();
+    assert!(faults(&firm, &[])[0].contains(&digest.to_string()));
+}
+
+/// A chain that somebody took away and had begun anew shows when that was, and a program from before it records nothing.
+#[test]
+fn a_chain_that_begins_anew_says_when_and_keeps_older_programs_out() {
+    let firm = firm_with_a_day();
+    let facts = firm.run(&["verify", "--json"]).expect(0).json();
+    assert_eq!((&facts["chain"]["from_before"], facts["chain"]["founded"].is_string()), (&json!(0), true));
+    firm.rewrite_ledger("");
+    let facts = firm.run(&["verify", "--json"]).expect(0).json();
+    assert_eq!((&facts["chain"]["from_before"], &facts["chain"]["links"]), (&json!(5), &json!(6)));
+    assert!(firm.run(&["verify"]).expect(0).out.contains("the first 5 of them tell of what the ledger knew"));
+    let old = ledger(&firm);
+    for insert in [
+        "INSERT INTO files (sha256, name, bytes, received, received_run, state) VALUES (zeroblob(32), 'x', 1, 1, 1, 'received')",
+        "INSERT INTO manifests (file, run, rule_set, name, sha256, entries, committed) VALUES (1, 1, 1, 'x', zeroblob(32), 1, 1)",
+        "INSERT INTO dismissals (file, kind, reason, dismissed_by, dismissed) VALUES (1, 'file', 'x', 'x', 1)",
+    ] {
+        let error = old.execute(insert, []).unwrap_err().to_string();
+        assert!(error.contains("a newer icechatd has been here"), "{error}");
+    }
+    drop(old);
+    ledger(&firm).pragma_update(None, "user_version", 9).unwrap();
+    let said = firm.run(&["verify"]).expect(1);
+    assert!(said.err.contains("there is nothing to verify before"), "{said:?}");
+}
+
+#[test]
+fn evidence_that_is_not_all_there_is_handed_out_as_far_as_it_is() {
+    let firm = firm_with_a_day();
+    let manifest = manifests(&firm).remove(0);
+    fs::remove_file(&manifest).unwrap();
+    let folder = firm.path("evidence");
+    let said = firm.run(&["evidence", "export", folder.to_str().unwrap()]).expect(1);
+    assert!(said.err.contains(manifest.file_name().unwrap().to_str().unwrap()), "{said:?}");
+    assert_eq!(fs::read_to_string(folder.join("chain.txt")).unwrap().lines().count(), links(&firm).len());
+}
+
+#[test]
+fn a_deep_proof_without_keys_says_so_at_once() {
+    let firm = firm_with_a_day();
+    fs::rename(firm.path("pgp-key"), firm.path("elsewhere")).unwrap();
+    let said = firm.run(&["verify", "--deep"]).expect(1);
+    assert!(said.err.contains("pgp-key"), "{said:?}");
+    firm.run(&["verify"]).expect(0);
 }
 
 /// Every single line of a manifest, whatever becomes of it.
@@ -329,6 +437,15 @@ fn a_hash_that_was_noted_elsewhere_shows_what_was_forged_since() {
     assert_eq!(firm.run(&["verify", "--head", "12"]).code, 2);
 }
 
+/// A line of a manifest that says something else became of the item.
+fn placeless(line: &str, state: &str) -> String {
+    let mut line: Value = serde_json::from_str(line).unwrap();
+    line["state"] = state.into();
+    let line = line.as_object_mut().unwrap();
+    (line.remove("eml"), line.remove("mailboxes"));
+    serde_json::to_string(line).unwrap()
+}
+
 /// What is found, and how the manifest is altered.
 type Forgery<'a> = (&'a str, Box<dyn Fn(&str) -> String>);
 
@@ -338,7 +455,29 @@ fn what_was_forged_is_not_what_the_originals_give() {
         assert!(text.contains(from), "{from}: {text}");
         text.replacen(from, to, 1)
     };
-    let forgeries: [Forgery<'_>; 4] = [
+    let forgeries: [Forgery<'_>; 7] = [
+        (
+            "of which another outcome is recorded than was theirs: 1",
+            Box::new(move |text| {
+                let staged = text.lines().find(|line| line.contains("\"state\":\"staged\"")).unwrap();
+                text.replacen(staged, &placeless(staged, "skipped"), 1)
+            }),
+        ),
+        (
+            "of which another outcome is recorded than was theirs: 1",
+            Box::new(move |text| {
+                let staged = text.lines().find(|line| line.contains("\"state\":\"staged\"")).unwrap();
+                text.replacen(staged, &placeless(staged, "duplicate"), 1)
+            }),
+        ),
+        (
+            "items whose mailboxes are others than the recorded rules give: 1",
+            Box::new(move |text| {
+                // One of two mailboxes is left out.
+                let staged = text.lines().find(|line| line.contains("\",\"dora.diaz@contoso.com\"")).unwrap();
+                text.replacen(staged, &staged.replacen("\",\"dora.diaz@contoso.com\"", "\"", 1), 1)
+            }),
+        ),
         (
             "items with other bytes than were placed: 1",
             Box::new(move |text| {
@@ -382,10 +521,10 @@ fn mails_of_another_format_are_named_as_not_comparable() {
         (&facts["deep"]["exports"], &facts["deep"]["records"], &facts["deep"]["emls"]),
         (&json!(1), &json!(5), &json!(4))
     );
-    ledger(&firm).execute("UPDATE files SET shape = json_set(shape, '$.eml_format', 99)", []).unwrap();
+    firm.rewrite_ledger("UPDATE files SET shape = json_set(shape, '$.eml_format', 99)");
     let said = firm.run(&["verify", "--deep"]).expect(0);
     assert!(said.out.contains("not comparable, of another EML format: icechat.xml.pgp"), "{said:?}");
-    ledger(&firm).execute("UPDATE files SET shape = json_set(shape, '$.eml_format', 1)", []).unwrap();
+    firm.rewrite_ledger("UPDATE files SET shape = json_set(shape, '$.eml_format', 1)");
     let found = faults(&firm, &["--deep"]);
     assert!(found.is_empty() || found.iter().any(|fault| fault.contains("other bytes")), "{found:#?}");
 }

@@ -72,6 +72,13 @@ fn a_day_without_its_export_and_a_file_of_no_day_are_told() {
     let facts: serde_json::Value = serde_json::from_str(&day(&firm, &today[..10], "--json")).unwrap();
     assert_eq!((&facts["undated"][0]["name"], &facts["undated"][0]["state"]), (&json!("garbage.pgp"), &json!("held")));
     assert_eq!(facts["files"], json!([]));
+    // One that cannot be read is about the day that its name says.
+    firm.deliver("ACME-20261120.xml.pgp", b"more garbage");
+    firm.ingest(3);
+    let facts: serde_json::Value = serde_json::from_str(&day(&firm, "2026-11-20", "--json")).unwrap();
+    assert_eq!((&facts["files"][0]["state"], &facts["undated"]), (&json!("held"), &json!([])));
+    let said = firm.run(&["report", "day", "2026-11-20"]).expect(0).out;
+    assert!(said.contains("A file about this day is not staged"), "{said}");
     assert_eq!(firm.run(&["report", "day", "yesterday"]).code, 2);
     assert_eq!(firm.run(&["report", "day", DAY, "--html", "--csv"]).code, 2);
     let nothing = Firm::new();

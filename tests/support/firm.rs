@@ -212,13 +212,21 @@ impl Firm {
     /// whoever opens it next begins the chain with what it says by then.
     pub fn rewrite_ledger(&self, sql: &str) {
         let ledger = rusqlite::Connection::open(self.path("state/ledger.db")).unwrap();
+        ledger.pragma_update(None, "foreign_keys", "OFF").unwrap();
         ledger.execute_batch(sql).unwrap();
         ledger
             .execute_batch(
-                "DROP TABLE chain; ALTER TABLE manifests DROP COLUMN position;
-                 ALTER TABLE files DROP COLUMN original_removed_by; PRAGMA user_version = 9",
+                "DROP TABLE chain;
+                 DROP TRIGGER files_linked; DROP TRIGGER versions_linked; DROP TRIGGER dismissals_linked;
+                 DROP TRIGGER restagings_linked; DROP TRIGGER manifests_linked;
+                 ALTER TABLE manifests DROP COLUMN position; ALTER TABLE manifests DROP COLUMN shape;
+                 ALTER TABLE files DROP COLUMN original_removed_by; ALTER TABLE files DROP COLUMN linked;
+                 ALTER TABLE versions DROP COLUMN linked; ALTER TABLE dismissals DROP COLUMN linked;
+                 ALTER TABLE restagings DROP COLUMN linked; PRAGMA user_version = 9",
             )
             .unwrap();
+        drop(ledger);
+        self.run(&["evidence", "list"]).expect(0);
     }
 
     /// Runs `ingest --json` and reads its report, whose books must balance, in all and for each file.

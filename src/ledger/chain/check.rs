@@ -1,11 +1,12 @@
 //! Whether the chain is whole, and says what the other tables say.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use data_encoding::HEXLOWER;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{BEFORE_THE_FIRST, Link, deeds, hash};
+use super::{BEFORE_THE_FIRST, deeds, hash};
 use crate::digest::Sha256;
 use crate::ledger::{Ledger, LedgerError};
 
@@ -16,6 +17,10 @@ pub struct ChainCheck {
     pub links: u64,
     /// The hash of the newest: who notes it elsewhere can ask later whether all up to it is still there.
     pub head: Option<String>,
+    /// When the chain began, as its first link has it.
+    pub founded: Option<String>,
+    /// How many links after the first tell of what had been done before.
+    pub from_before: u64,
     /// What does not agree, each with the link that it concerns.
     #[serde(skip)]
     pub faults: Vec<String>,
@@ -33,33 +38,49 @@ impl Ledger {
         for deed in deeds {
             walk.expect(&serde_json::to_value(deed).unwrap_or_default());
         }
-        self.each_link(|link| {
-            walk.step(&link);
-            Ok::<_, LedgerError>(())
-        })?;
+        let mut statement = self.connection.prepare("SELECT seq, line, hash FROM chain ORDER BY seq")?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            walk.step(row.get(0)?, &row.get::<_, String>(1)?, &row.get::<_, Vec<u8>>(2)?);
+        }
         walk.compare_commits(self)?;
-        walk.compare_keys(self)?;
+        walk.compare_newest(self)?;
         Ok(walk.end())
+    }
+
+    /// What is in force, by its kind, and the digest of it, hexadecimal.
+    fn digests_in_force(&self) -> Result<BTreeMap<String, String>, LedgerError> {
+        let mut statement = self.connection.prepare("SELECT kind, lower(hex(digest)) FROM in_force")?;
+        Ok(statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?)
     }
 }
 
 /// The way along the chain.
 struct Walk {
     found: ChainCheck,
-    before: Sha256,
+    before: String,
     noted: Option<Sha256>,
     /// What the tables say was done, and how often each.
     expected: HashMap<String, u64>,
     /// The manifests in the order of their links.
     manifests: Vec<String>,
     /// The certificates that the newest link of their kind names.
-    keys: Option<Value>,
+    keys: Value,
+    /// Of each set, the digest that the newest link of its kind names.
+    in_force: BTreeMap<String, String>,
 }
 
 impl Walk {
     fn begin(noted: Option<Sha256>) -> Self {
-        let (found, expected) = (ChainCheck::default(), HashMap::new());
-        Self { found, before: BEFORE_THE_FIRST, noted, expected, manifests: Vec::new(), keys: None }
+        Self {
+            found: ChainCheck::default(),
+            before: BEFORE_THE_FIRST.to_string(),
+            noted,
+            expected: HashMap::new(),
+            manifests: Vec::new(),
+            keys: Value::Array(Vec::new()),
+            in_force: BTreeMap::new(),
+        }
     }
 
     fn expect(&mut self, deed: &Value) {
@@ -70,23 +91,26 @@ impl Walk {
         self.found.faults.push(fault);
     }
 
-    fn step(&mut self, link: &Link) {
-        let seq = link.seq;
-        let expected = self.found.links + 1;
-        if seq == expected + 1 {
-            self.fault(format!("link {expected} of the chain is missing"));
-        } else if seq != expected {
-            self.fault(format!("links {expected} to {} of the chain are missing", seq.saturating_sub(1)));
+    fn step(&mut self, seq: i64, line: &str, stored: &[u8]) {
+        let expected = self.found.links.saturating_add(1);
+        let Ok(seq) = u64::try_from(seq) else {
+            return self.fault(format!("link {seq} of the chain is none"));
+        };
+        match seq.checked_sub(expected) {
+            Some(0) => {}
+            Some(1) => self.fault(format!("link {expected} of the chain is missing")),
+            Some(_) => self.fault(format!("links {expected} to {} of the chain are missing", seq - 1)),
+            None => self.fault(format!("link {seq} of the chain is one too many")),
         }
-        if hash(self.before, &link.line) != link.hash {
+        if hash(&self.before, line).0 != stored {
             self.fault(format!(
                 "link {seq} of the chain was altered, or what stood before it was: its hash is another"
             ));
         }
-        self.before = link.hash;
-        self.noted = self.noted.filter(|noted| *noted != link.hash);
+        self.before = HEXLOWER.encode(stored);
+        self.noted = self.noted.filter(|noted| noted.0 != stored);
         self.found.links = seq;
-        match serde_json::from_str(&link.line) {
+        match serde_json::from_str(line) {
             Ok(Value::Object(mut deed)) => {
                 let own = deed.remove("link");
                 if own != Some(seq.into()) {
@@ -99,9 +123,20 @@ impl Walk {
     }
 
     fn said(&mut self, seq: u64, deed: &Value) {
+        let word = |key: &str| deed[key].as_str().unwrap_or_default().to_owned();
+        let is_founding = deed["what"] == "founded";
+        if is_founding != (seq == 1) {
+            self.fault(format!("link {seq} of the chain is not where the chain began, or says that it is"));
+        }
         match deed["what"].as_str() {
-            Some("keys") => return self.keys = Some(deed["certificates"].clone()),
-            Some("commit") => self.manifests.push(deed["manifest"].as_str().unwrap_or_default().to_owned()),
+            Some("founded") => {
+                self.found.founded = Some(word("at"));
+                self.found.from_before = deed["before"].as_u64().unwrap_or_default();
+                return;
+            }
+            Some("keys") => return self.keys = deed["certificates"].clone(),
+            Some("commit") => self.manifests.push(word("manifest")),
+            Some("in-force") => drop(self.in_force.insert(word("set"), word("digest"))),
             _ => {}
         }
         match self.expected.get_mut(&deed.to_string()) {
@@ -118,27 +153,28 @@ impl Walk {
     /// Rows that changed places say the same, each by itself.
     fn compare_commits(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
         let recorded = ledger.recorded_manifests(None)?;
-        let is_same = recorded.iter().map(|manifest| &manifest.finished.name).eq(&self.manifests);
-        let is_as_many = recorded.len() == self.manifests.len();
-        if !is_same && is_as_many {
-            let pairs = recorded.iter().zip(&self.manifests);
-            let first =
-                pairs.map(|(recorded, linked)| (&recorded.finished.name, linked)).find(|(one, other)| one != other);
-            if let Some((recorded, linked)) = first {
-                let fault = format!("the ledger has manifest {recorded} where the chain has {linked}");
-                self.found.faults.push(fault);
-            }
+        let pairs = recorded.iter().map(|manifest| &manifest.finished.name).zip(&self.manifests);
+        let first = pairs.into_iter().find(|(recorded, linked)| recorded != linked);
+        if recorded.len() == self.manifests.len()
+            && let Some((recorded, linked)) = first
+        {
+            let fault = format!("the ledger has manifest {recorded} where the chain has {linked}");
+            self.found.faults.push(fault);
         }
         Ok(())
     }
 
-    /// Only the newest of them stand in a table.
-    fn compare_keys(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
-        let in_use = Value::from(ledger.keys_in_use()?);
-        let linked = self.keys.take().unwrap_or_else(|| Value::Array(Vec::new()));
-        if linked != in_use {
+    /// What is only known by the newest of its kind.
+    fn compare_newest(&mut self, ledger: &Ledger) -> Result<(), LedgerError> {
+        if self.keys != Value::from(ledger.keys_in_use()?) {
             self.fault("the certificates in the ledger are others than the chain's newest".to_owned());
         }
+        let in_force = ledger.digests_in_force()?;
+        let others = self.in_force.iter().filter(|(set, digest)| in_force.get(*set) != Some(digest));
+        let faults: Vec<_> = others
+            .map(|(set, _)| format!("the {set} in force is not the one that the chain's newest link has"))
+            .collect();
+        self.found.faults.extend(faults);
         Ok(())
     }
 
@@ -155,7 +191,7 @@ impl Walk {
                 "no link of the chain has the hash {noted}: since it was noted, links were altered or removed"
             ));
         }
-        self.found.head = (self.found.links > 0).then(|| self.before.to_string());
+        self.found.head = (self.found.links > 0).then_some(self.before);
         self.found
     }
 }
@@ -166,6 +202,7 @@ fn summary(deed: &Value) -> String {
     let at = word("at");
     match word("what").as_str() {
         "received" => format!("the receipt of {} at {at}", word("name")),
+        "archive" => format!("the reading of {} at {at}", word("name")),
         "commit" => format!("the commit of {} at {at} (manifest {})", word("name"), word("manifest")),
         "in-force" => format!("a {} that came into force at {at} (by {})", word("set"), word("by")),
         "dismissal" => format!("a dismissal in {} at {at} (by {})", word("name"), word("by")),

@@ -1,11 +1,12 @@
 //! What the other tables know of each deed: links are made of it, and compared with it.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, Row};
 use serde_json::Value;
 
 use super::{Deed, What};
 use crate::books::{Books, Counts, Placements};
-use crate::digest::{ItemId, Sha256};
+use crate::digest::{Hasher, ItemId, Sha256};
 use crate::ledger::LedgerError;
 use crate::ledger::questions::timestamp;
 
@@ -18,6 +19,8 @@ pub(in crate::ledger) enum Source {
     InForce,
     /// Rows of `manifests`.
     Commit,
+    /// Rows of `archives`.
+    Archive,
     /// Rows of `restagings`.
     Restage,
     /// Rows of `dismissals`.
@@ -26,18 +29,30 @@ pub(in crate::ledger) enum Source {
     Retention,
 }
 
-const SOURCES: [Source; 6] =
-    [Source::Received, Source::InForce, Source::Commit, Source::Restage, Source::Dismissal, Source::Retention];
+const SOURCES: [Source; 7] = [
+    Source::Received,
+    Source::InForce,
+    Source::Archive,
+    Source::Commit,
+    Source::Restage,
+    Source::Dismissal,
+    Source::Retention,
+];
 
-/// Everything that the tables know was done, in the order in which it was.
+/// Everything that the tables know was done, in the order in which it was: each table's rows in theirs, whatever the clock
+/// said.
 pub(super) fn all(connection: &Connection) -> Result<Vec<Deed>, LedgerError> {
     let mut all = Vec::new();
     for source in SOURCES {
-        all.extend(source.deeds(connection, None)?);
+        let mut newest = Timestamp::MIN;
+        for deed in source.deeds(connection, None)? {
+            newest = newest.max(deed.at);
+            all.push((newest, deed));
+        }
     }
     // Stable: what was done within a second stands in the order of the sources.
-    all.sort_by_key(|deed| deed.at);
-    Ok(all)
+    all.sort_by_key(|(at, _)| *at);
+    Ok(all.into_iter().map(|(_, deed)| deed).collect())
 }
 
 impl Source {
@@ -45,7 +60,13 @@ impl Source {
     pub(super) fn deeds(self, connection: &Connection, row: Option<i64>) -> Result<Vec<Deed>, LedgerError> {
         let mut statement = connection.prepare_cached(self.sql())?;
         let rows = statement.query_map([row], |row| self.deed(row))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let mut deeds = rows.collect::<Result<Vec<_>, _>>()?;
+        for deed in &mut deeds {
+            if let What::Archive { sha256, entries_sha256, .. } = &mut deed.what {
+                *entries_sha256 = digest_of_entries(connection, sha256)?;
+            }
+        }
+        Ok(deeds)
     }
 
     /// When, who and by which run come first.
@@ -61,12 +82,17 @@ impl Source {
             }
             Self::Commit => {
                 "SELECT m.committed, r.invoked_by, r.name, f.name, f.sha256, r.verb, m.name, m.sha256, m.entries, s.digest,
-                   b.position IS NOT NULL, b.available, b.staged, b.held, b.duplicate, b.rejected, b.skipped,
+                   f.profile, m.shape, f.date, f.export_firm, f.signed_by, b.position IS NOT NULL, b.available, b.staged, b.held, b.duplicate, b.rejected, b.skipped,
                    b.placements_staged, b.placements_existing, b.changed
                  FROM main.manifests m JOIN main.runs r ON r.id = m.run JOIN main.files f ON f.id = m.file
                  JOIN main.rule_sets s ON s.id = m.rule_set
                  LEFT JOIN main.run_files b ON b.run = m.run AND b.position = m.position
                  WHERE ?1 IS NULL OR m.seq = ?1 ORDER BY m.seq"
+            }
+            Self::Archive => {
+                "SELECT f.committed, '', NULL, f.name, f.sha256, a.entries, a.refused
+                 FROM main.archives a JOIN main.files f ON f.id = a.file WHERE ?1 IS NULL OR a.file = ?1
+                 ORDER BY f.committed, f.id"
             }
             Self::Restage => {
                 "SELECT r.started, s.restaged_by, r.name, s.asked, s.reason
@@ -107,7 +133,19 @@ impl Source {
                 manifest_sha256: digest(7)?,
                 entries: row.get(8)?,
                 rules: digest(9)?,
-                books: row.get::<_, bool>(10)?.then(|| books(row)).transpose()?,
+                profile: digest(10)?,
+                shape: row.get::<_, Option<[u8; 32]>>(11)?.map(|bytes| Sha256(bytes).to_string()),
+                date: row.get(12)?,
+                firm: row.get(13)?,
+                signed_by: row.get(14)?,
+                books: row.get::<_, bool>(15)?.then(|| books(row)).transpose()?,
+            },
+            Self::Archive => What::Archive {
+                name: row.get(3)?,
+                sha256: digest(4)?,
+                entries: row.get(5)?,
+                refused: row.get(6)?,
+                entries_sha256: String::new(),
             },
             Self::Restage => What::Restage { asked: asked(&row.get::<_, String>(3)?), reason: row.get(4)? },
             Self::Dismissal => What::Dismissal {
@@ -124,6 +162,23 @@ impl Source {
     }
 }
 
+/// Of what an archive holds, by the digest of its own bytes.
+fn digest_of_entries(connection: &Connection, archive: &str) -> Result<String, LedgerError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT e.name, e.sha256, e.bytes FROM main.entries e JOIN main.files f ON f.id = e.archive
+         WHERE f.sha256 = unhex(?1) ORDER BY e.name",
+    )?;
+    let mut rows = statement.query([archive])?;
+    let mut hasher = Hasher::default();
+    while let Some(row) = rows.next()? {
+        let (name, digest, bytes): (String, Vec<u8>, u64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        hasher.field(name.as_bytes());
+        hasher.field(&digest);
+        hasher.field(&bytes.to_be_bytes());
+    }
+    Ok(hasher.finish().to_string())
+}
+
 /// What was asked for as JSON; a text that is none any more stays the text, and shows as altered.
 fn asked(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| text.into())
@@ -132,14 +187,14 @@ fn asked(text: &str) -> Value {
 fn books(row: &Row<'_>) -> rusqlite::Result<Books> {
     Ok(Books {
         items: Counts {
-            available: row.get(11)?,
-            staged: row.get(12)?,
-            held: row.get(13)?,
-            duplicate: row.get(14)?,
-            rejected: row.get(15)?,
-            skipped: row.get(16)?,
+            available: row.get(16)?,
+            staged: row.get(17)?,
+            held: row.get(18)?,
+            duplicate: row.get(19)?,
+            rejected: row.get(20)?,
+            skipped: row.get(21)?,
         },
-        placements: Placements { staged: row.get(17)?, existing: row.get(18)? },
-        changed: row.get(19)?,
+        placements: Placements { staged: row.get(22)?, existing: row.get(23)? },
+        changed: row.get(24)?,
     })
 }

@@ -36,7 +36,7 @@ fn write_page(day: &Day, page: &mut String) -> fmt::Result {
     )?;
     writeln!(page, "<title>{title}</title>\n<style>\n{STYLE}</style></head>\n<body>\n<h1>{title}</h1>")?;
     writeln!(page, "<p>As of {}, by icechatd {}. Times are in UTC.</p>", day.made, Text(day.program))?;
-    let is_bad = !day.balances() || (day.files.is_empty() && day.expected);
+    let is_bad = !day.is_settled() || (day.files.is_empty() && day.expected);
     let class = if is_bad { " class=\"bad\"" } else { "" };
     writeln!(page, "<p{class}>{}</p>", Text(&day.verdict()))?;
     writeln!(page, "<p>Copies placed in mailboxes: {}.</p>", day.placements)?;
@@ -137,7 +137,9 @@ impl fmt::Display for Text<'_> {
                 '<' => f.write_str("&lt;")?,
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
-                '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => f.write_char('\u{fffd}')?,
+                '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                    f.write_char('\u{fffd}')?
+                }
                 letter if letter.is_control() => f.write_char('\u{fffd}')?,
                 letter => f.write_char(letter)?,
             }
