@@ -59,7 +59,7 @@ impl Listing {
 
 /// Whether a name is one component that shows on a terminal as what it is. A replacement character stands for bytes that
 /// are no UTF-8: such a file cannot be asked for.
-fn is_plain(name: &str) -> bool {
+pub(super) fn is_plain(name: &str) -> bool {
     let hostile = |c: char| c == '/' || c == char::REPLACEMENT_CHARACTER || c.is_control() || reorders_text(c);
     !name.is_empty() && name.len() <= MAX_NAME && !name.chars().any(hostile)
 }
@@ -67,7 +67,17 @@ fn is_plain(name: &str) -> bool {
 /// Line and paragraph separators and the marks that change the direction of text: with them a name can pretend to be
 /// another in a report.
 fn reorders_text(c: char) -> bool {
-    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// A name that no export can have, cut to about the length of the longest that one can: many of them fit into memory then.
+/// Anew: what is cut in its place keeps the whole place from being used again.
+pub(super) fn shortened(name: String) -> String {
+    if name.len() <= MAX_NAME {
+        return name;
+    }
+    // Longer than any that can, even so.
+    format!("{}…", &name[..name.ceil_char_boundary(MAX_NAME)])
 }
 
 /// What the site said, at most so much of it, fit for a log line.
@@ -120,6 +130,7 @@ mod tests {
             "a\n.pgp",
             "\u{1b}[2J.pgp",
             "pgp.\u{202e}x.pgp",
+            "pgp.\u{61c}x.pgp",
             "\u{fffd}.pgp",
             &long,
         ];
@@ -138,6 +149,13 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_name_that_was_shortened_is_never_an_exports(name in "[a-z\u{e9}\u{20ac}\u{1f980}]{50,300}") {
+            let short = shortened(name.clone());
+            prop_assert!(short.len() <= MAX_NAME + 6 && is_plain(&short) == (name.len() <= MAX_NAME));
+            prop_assert!(short == name || name.len() > MAX_NAME);
+        }
+
         #[test]
         fn no_name_leaves_its_folder(name in any::<String>()) {
             let listing = Listing::sort(vec![entry(&name, 1, 1)], &[Pattern::new("*").unwrap()]);

@@ -140,7 +140,7 @@ impl Site {
     /// # Errors
     /// Where the site cannot be reached, is another, refuses the login, or the folder cannot be read.
     pub fn list(&mut self) -> Result<Listing, SiteError> {
-        let entries = self.retrying(None, async |session| session.entries().await)?;
+        let entries = self.retrying(Work::Other("listing site.directory"), async |session| session.entries().await)?;
         let listing = Listing::sort(entries, &self.patterns);
         debug!(exports = listing.exports.len(), others = listing.others.len(), "listed the site's folder");
         Ok(listing)
@@ -205,8 +205,8 @@ impl Site {
     pub fn fetch(&mut self, file: &RemoteFile, spool: &Path, progress: &dyn Progress) -> Result<Ciphertext, SiteError> {
         let mut incoming = Incoming::create(spool).map_err(|error| self.failed(error.into()))?;
         progress.begin(&file.name, file.size);
-        let deadline = Some((Instant::now() + self.transfer_deadline, file.name.as_str()));
-        let fetched = self.retrying(deadline, async |session| session.fetch(file, &mut incoming, progress).await);
+        let work = Work::Transfer(&file.name);
+        let fetched = self.retrying(work, async |session| session.fetch(file, &mut incoming, progress).await);
         progress.end();
         fetched?;
         incoming.finish(file.name.clone()).map_err(|error| self.failed(error.into()))
@@ -217,7 +217,7 @@ impl Site {
     /// # Errors
     /// As [`Site::list`]; a file that is gone or shorter by now.
     pub fn beginning(&mut self, file: &RemoteFile, most: u64) -> Result<Vec<u8>, SiteError> {
-        self.retrying(None, async |session| session.beginning(file, most).await)
+        self.retrying(Work::Other("reading a file"), async |session| session.beginning(file, most).await)
     }
 
     /// Removes a file from the site if it is still the one that was taken. False if it is another by now, or gone.
@@ -226,21 +226,22 @@ impl Site {
     /// As [`Site::list`].
     pub fn remove(&mut self, file: &RemoteFile) -> Result<bool, SiteError> {
         let mut asked = false;
-        self.retrying(None, async |session| session.remove(file, &mut asked).await)
+        self.retrying(Work::Other("removing a file"), async |session| session.remove(file, &mut asked).await)
     }
 
-    /// Does something in a session, in a new one where the old one broke. A deadline comes with the name of the file that
-    /// it is for.
+    /// Does something in a session, in a new one where the old one broke; all of it within `limits.transfer_deadline`. Each
+    /// request has a limit of its own, but how many a site can make us send is the site's.
     fn retrying<T>(
         &mut self,
-        deadline: Option<(Instant, &str)>,
-        mut work: impl AsyncFnMut(&Session) -> Result<T, Trouble>,
+        work: Work<'_>,
+        mut steps: impl AsyncFnMut(&Session) -> Result<T, Trouble>,
     ) -> Result<T, SiteError> {
+        let deadline = Instant::now() + self.transfer_deadline;
         let timeouts = &self.address.timeouts;
         let backoff = ExponentialBuilder::new().with_min_delay(timeouts.first_wait).with_max_times(timeouts.retries);
         let mut waits = backoff.build().zip(1_u32..);
         loop {
-            let trouble = match self.attempt(deadline, &mut work) {
+            let trouble = match self.attempt(deadline, work, &mut steps) {
                 Ok(output) => return Ok(output),
                 Err(trouble) => trouble,
             };
@@ -258,8 +259,9 @@ impl Site {
 
     fn attempt<T>(
         &mut self,
-        deadline: Option<(Instant, &str)>,
-        work: &mut impl AsyncFnMut(&Session) -> Result<T, Trouble>,
+        deadline: Instant,
+        work: Work<'_>,
+        steps: &mut impl AsyncFnMut(&Session) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         let Self { session, runtime, address, credentials, directory, .. } = self;
         let attempt = async {
@@ -267,17 +269,34 @@ impl Site {
                 Some(session) => session,
                 None => session.insert(open(address, credentials, directory).await?),
             };
-            work(session).await
+            steps(session).await
         };
         runtime.block_on(async {
-            let Some((at, name)) = deadline else { return attempt.await };
-            let late = |_| Err(Trouble::TransferDeadline(name.to_owned()));
-            tokio::time::timeout_at(at.into(), attempt).await.unwrap_or_else(late)
+            let attempt = tokio::time::timeout_at(deadline.into(), attempt).await;
+            attempt.unwrap_or_else(|_| Err(work.late()))
         })
     }
 
     fn failed(&self, trouble: Trouble) -> SiteError {
         SiteError::new(&self.address.name(), trouble)
+    }
+}
+
+/// What a site is busy with for us.
+#[derive(Clone, Copy)]
+enum Work<'a> {
+    /// A file of this name.
+    Transfer(&'a str),
+    /// Anything else.
+    Other(&'static str),
+}
+
+impl Work<'_> {
+    fn late(self) -> Trouble {
+        match self {
+            Self::Transfer(name) => Trouble::TransferDeadline(name.to_owned()),
+            Self::Other(doing) => Trouble::Endless { doing },
+        }
     }
 }
 

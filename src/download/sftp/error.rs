@@ -47,6 +47,7 @@ impl SiteError {
                 | Trouble::SourceAddress { .. }
                 | Trouble::Connect(_)
                 | Trouble::Deadline { .. }
+                | Trouble::Endless { .. }
                 | Trouble::Slow { .. }
                 | Trouble::Lost { .. }
         )
@@ -168,6 +169,12 @@ pub enum Trouble {
     /// A file takes too long.
     #[error("`{0}` was not here within limits.transfer_deadline")]
     TransferDeadline(String),
+    /// Everything was answered in time, and yet there was no end of it.
+    #[error("the site took longer than limits.transfer_deadline over {doing}")]
+    Endless {
+        /// What was going on.
+        doing: &'static str,
+    },
     /// The line carries next to nothing.
     #[error("`{name}` comes at less than {least} bytes a second")]
     Slow {

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use super::Timeouts;
 use super::error::Trouble;
 use super::login::{Credentials, Login};
-use super::transfer::{self, Subject};
+use super::transfer;
 use crate::config;
 use crate::download::listing::escaped;
 
@@ -102,13 +102,6 @@ impl Session {
         session.folder = session.resolve(directory).await?;
         Ok(session)
     }
-
-    async fn resolve(&self, directory: &str) -> Result<String, Trouble> {
-        let subject = Subject::Folder(directory);
-        let answer = self.ask("finding site.directory", subject, self.sftp.realpath(directory)).await?;
-        let path = answer.files.into_iter().next().map(|file| file.filename);
-        path.ok_or_else(|| Trouble::MissingDirectory(directory.to_owned()))
-    }
 }
 
 async fn start_sftp(connection: &Handle<Gatekeeper>) -> Result<RawSftpSession, Trouble> {
@@ -153,7 +146,8 @@ impl Address {
 
     /// Connects and checks the host's key. A host has keys of several kinds and shows one of a kind that we ask for: so
     /// each kind is asked for until one is pinned or none is left. Whoever pinned the RSA key that a vendor published
-    /// need not know that the host would rather show another.
+    /// need not know that the host would rather show another. Whoever shows a key of a kind that it was not asked for
+    /// will go on doing so.
     async fn greet(&self) -> Result<(Handle<Gatekeeper>, Ending), Trouble> {
         let mut kinds = HOST_KEYS.to_vec();
         let mut offered = Vec::new();
@@ -162,7 +156,11 @@ impl Address {
                 Ok(greeted) => return Ok(greeted),
                 Err(Broken::HostKey { fingerprint, kind }) => {
                     offered.push(format!("{fingerprint} ({kind})"));
+                    let asked = kinds.len();
                     kinds.retain(|other| !same_kind(other, &kind));
+                    if kinds.len() == asked {
+                        kinds.clear();
+                    }
                 }
                 Err(Broken::Ssh(russh::Error::NoCommonAlgo { kind: AlgorithmKind::Key, .. }))
                     if !offered.is_empty() =>

@@ -10,13 +10,13 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesOrdered;
 use russh_sftp::client::rawsession::SftpResult;
 use russh_sftp::client::{Config, error::Error};
-use russh_sftp::protocol::{Data, FileAttributes, FileType, OpenFlags, StatusCode};
+use russh_sftp::protocol::{Data, FileAttributes, FileType, Handle, OpenFlags, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::Timeouts;
 use super::error::Trouble;
 use super::session::{Session, within};
-use crate::download::listing::{Entry, escaped};
+use crate::download::listing::{Entry, escaped, is_plain, shortened};
 use crate::download::spool::Incoming;
 use crate::download::{Progress, RemoteFile};
 
@@ -26,6 +26,10 @@ pub(super) const BLOCK: u32 = 32 * 1024;
 pub(super) const IN_FLIGHT: usize = 128;
 /// More entries than this in one folder are a mistake, or an attack on our memory.
 const MAX_ENTRIES: usize = 100_000;
+/// The longest path that a system takes, in bytes. Each request for a file repeats the folder's.
+const MAX_PATH: usize = 4096;
+/// The protocol has no longer handles, in bytes. Each request repeats its handle.
+const MAX_HANDLE: usize = 256;
 
 /// The library's own time limit for a request would count the time that a read spends in the queue before it, so that a
 /// slow line looked like a dead one: ours are around each operation and the rate instead.
@@ -52,10 +56,24 @@ impl Session {
         within(self.timeouts.operation, doing, answer).await
     }
 
+    /// The site's folder as the server itself writes it.
+    pub(super) async fn resolve(&self, directory: &str) -> Result<String, Trouble> {
+        let subject = Subject::Folder(directory);
+        let answer = self.ask("finding site.directory", subject, self.sftp.realpath(directory)).await?;
+        let path = answer.files.into_iter().next().map(|file| file.filename);
+        let path = path.ok_or_else(|| Trouble::MissingDirectory(directory.to_owned()))?;
+        if path.len() <= MAX_PATH {
+            return Ok(path);
+        }
+        let source = format!("the site gave a path of more than {MAX_PATH} bytes").into();
+        Err(Trouble::Lost { doing: "finding site.directory", source })
+    }
+
     /// Every entry of the site's folder.
     pub(super) async fn entries(&self) -> Result<Vec<Entry>, Trouble> {
         let folder = Subject::Folder(&self.folder);
-        let handle = self.ask("opening site.directory", folder, self.sftp.opendir(self.folder.clone())).await?.handle;
+        let opened = self.ask("opening site.directory", folder, self.sftp.opendir(self.folder.clone())).await?;
+        let handle = handle_of("opening site.directory", opened)?;
         let mut entries = Vec::new();
         loop {
             let answer = async {
@@ -65,10 +83,14 @@ impl Session {
                 }
             };
             let Some(names) = self.ask("listing site.directory", folder, answer).await? else { break };
+            // No names and no end: some servers say so that nothing is left, and OpenSSH's client takes it so.
+            if names.files.is_empty() {
+                break;
+            }
             if entries.len() + names.files.len() > MAX_ENTRIES {
                 return Err(Trouble::TooManyEntries(MAX_ENTRIES));
             }
-            entries.extend(names.files.into_iter().map(|file| (file.filename, file.attrs)));
+            entries.extend(names.files.into_iter().map(|file| (shortened(file.filename), file.attrs)));
         }
         self.ask("closing site.directory", folder, self.sftp.close(handle)).await?;
         self.complete(entries).await
@@ -79,7 +101,7 @@ impl Session {
         let mut complete = Vec::with_capacity(entries.len());
         for (name, mut attributes) in entries {
             let known = attributes.permissions.is_some() && attributes.size.is_some() && attributes.mtime.is_some();
-            if !known && !name.contains(['/', '\0']) {
+            if !known && is_plain(&name) {
                 attributes = self.look(&name).await?.unwrap_or_default();
             }
             complete.push(Entry { name, stands: standing(&attributes) });
@@ -110,8 +132,7 @@ impl Session {
         progress: &dyn Progress,
     ) -> Result<(), Trouble> {
         let subject = Subject::File(&file.name);
-        let request = self.sftp.open(self.path(&file.name), OpenFlags::READ, FileAttributes::empty());
-        let handle = self.ask("opening a file", subject, request).await?.handle;
+        let handle = self.open_file(file).await?;
         self.confirm(file, &handle).await?;
         self.pull(file, &handle, incoming, progress).await?;
         self.confirm(file, &handle).await?;
@@ -122,8 +143,7 @@ impl Session {
     /// A file's first bytes, at most so many, one request after the other.
     pub(super) async fn beginning(&self, file: &RemoteFile, most: u64) -> Result<Vec<u8>, Trouble> {
         let subject = Subject::File(&file.name);
-        let request = self.sftp.open(self.path(&file.name), OpenFlags::READ, FileAttributes::empty());
-        let handle = self.ask("opening a file", subject, request).await?.handle;
+        let handle = self.open_file(file).await?;
         let mut bytes = Vec::new();
         loop {
             let offset = bytes.len() as u64;
@@ -138,6 +158,11 @@ impl Session {
         }
         self.ask("closing a file", subject, self.sftp.close(handle)).await?;
         Ok(bytes)
+    }
+
+    async fn open_file(&self, file: &RemoteFile) -> Result<String, Trouble> {
+        let request = self.sftp.open(self.path(&file.name), OpenFlags::READ, FileAttributes::empty());
+        handle_of("opening a file", self.ask("opening a file", Subject::File(&file.name), request).await?)
     }
 
     async fn confirm(&self, file: &RemoteFile, handle: &str) -> Result<(), Trouble> {
@@ -202,6 +227,13 @@ impl Session {
     }
 }
 
+fn handle_of(doing: &'static str, opened: Handle) -> Result<String, Trouble> {
+    if opened.handle.len() <= MAX_HANDLE {
+        return Ok(opened.handle);
+    }
+    Err(Trouble::Lost { doing, source: format!("the site gave a handle of more than {MAX_HANDLE} bytes").into() })
+}
+
 fn read_answer(file: &RemoteFile, wanted: u32, answer: SftpResult<Data>) -> Result<Vec<u8>, Trouble> {
     let bytes = match answer {
         Ok(data) => data.data,
@@ -219,19 +251,22 @@ fn read_answer(file: &RemoteFile, wanted: u32, answer: SftpResult<Data>) -> Resu
 }
 
 /// Size and mtime of a regular file; nothing for anything else. Not the library's `is_regular`, which takes links and
-/// sockets for files: it tests bits where the type is a number.
+/// sockets for files: it tests bits where the type is a number. No file system has a file of 8 EiB, and the ledger no number
+/// for its size: whatever claims to be one is none.
 fn standing(attributes: &FileAttributes) -> Option<(u64, i64)> {
     attributes.permissions?;
     if attributes.file_type() != FileType::File {
         return None;
     }
-    Some((attributes.size?, i64::from(attributes.mtime?)))
+    let size = attributes.size.filter(|size| i64::try_from(*size).is_ok())?;
+    Some((size, i64::from(attributes.mtime?)))
 }
 
 fn explain(doing: &'static str, subject: Subject<'_>, error: Error) -> Trouble {
     let Error::Status(status) = error else { return Trouble::Lost { doing, source: error.into() } };
     let (Subject::Folder(name) | Subject::File(name)) = subject;
-    let name = name.to_owned();
+    // The folder's name is the site's own, and what stands in it may be called anything.
+    let name = escaped(name);
     match (status.status_code, subject) {
         (StatusCode::NoSuchFile, Subject::Folder(_)) => Trouble::MissingDirectory(name),
         (StatusCode::NoSuchFile, Subject::File(_)) => Trouble::Missing(name),
