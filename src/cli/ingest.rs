@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     dry_run: bool,
 
-    /// Take held files up again, whatever held them
+    /// Take held files up again, whatever held them; fetch those anew that the site still has
     #[arg(long, conflicts_with = "dry_run")]
     retry: bool,
 

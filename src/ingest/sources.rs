@@ -42,7 +42,9 @@ impl Session<'_> {
         }
         let mut fresh = Vec::new();
         for file in listing.exports.clone() {
-            if self.tools.ledger.sighted(sighting(&file))?.is_none() {
+            // What came damaged is held under the same name, size and mtime as what lies there whole.
+            let known = self.tools.ledger.sighted(sighting(&file))?;
+            if known.is_none_or(|row| retry && row.state == FileState::Held) {
                 fresh.push(file);
             }
         }
