@@ -5,6 +5,10 @@
 mod host;
 #[path = "download/hostile.rs"]
 mod hostile;
+#[path = "download/liars.rs"]
+mod liars;
+#[path = "download/lies.rs"]
+mod lies;
 #[path = "download/lines.rs"]
 mod lines;
 #[path = "download/login.rs"]

@@ -1,6 +1,7 @@
 //! Names and servers that mean harm, or are merely odd.
 
 use super::*;
+use crate::support::lies::Liar;
 
 #[test]
 fn names_meant_to_harm_stay_names() {
@@ -34,7 +35,12 @@ fn names_meant_to_harm_stay_names() {
 
 /// A site at a scripted server that lets any key in.
 fn scripted(script: Script) -> (Scripted, Site) {
-    let server = Scripted::start(script);
+    scripted_by(script, Liar::honest())
+}
+
+/// The same at one that lies besides.
+pub(super) fn scripted_by(script: Script, liar: Liar) -> (Scripted, Site) {
+    let server = Scripted::lying(script, liar);
     let dir = tempfile::tempdir().unwrap();
     keygen(&dir.path().join("key"), &["-t", "ed25519"], "");
     let site = site(&settings(server.port(), "ACME", server.host_key()), &key(&dir.path().join("key")));
@@ -79,9 +85,9 @@ fn an_endless_listing_ends() {
 
 #[test]
 fn hostile_listings_name_nothing_outside_the_folder() {
-    let names = ["../../etc/passwd.pgp", "/etc/passwd.pgp", "a/b.pgp", "nul\0.pgp", "twice.pgp", "twice.pgp"];
+    let names = ["../../etc/passwd.pgp", "/etc/passwd.pgp", "a/b.pgp", "nul\0.pgp", "twice.pgp"];
     let files = names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
-    let (_server, mut site) = scripted(Script { files, ..Script::default() });
+    let (_server, mut site) = scripted(Script { files, twice: &["twice.pgp"], ..Script::default() });
     let listing = site.list().unwrap();
     assert_eq!(listing.exports.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["twice.pgp"]);
     assert_eq!(listing.others.len(), 5);

@@ -3,6 +3,7 @@
 
 mod decrypt;
 mod keys;
+mod lies;
 mod rotation;
 mod site;
 

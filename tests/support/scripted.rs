@@ -1,4 +1,5 @@
-//! An SSH server that asks for logins, and answers SFTP requests, in ways that no OpenSSH can be configured for.
+//! An SSH server that asks for logins, and answers SFTP requests, in ways that no OpenSSH can be configured for: as a script
+//! says, always the same, or as a liar decides from reply to reply.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -8,10 +9,14 @@ use std::time::Duration;
 use russh::keys::key::safe_rng;
 use russh::keys::{Algorithm, HashAlg, PrivateKey};
 use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Response, Session, VerifiedPublicKey, run_stream};
-use russh::{Channel, ChannelId, MethodKind, MethodSet};
-use russh_sftp::protocol::{Attrs, Data, File, FileAttributes, Handle, Name, OpenFlags, Status, StatusCode};
-use tokio::net::TcpListener;
-use tokio::runtime::Runtime;
+use russh::{Channel, ChannelId, ChannelOpenFailure, Limits, MethodKind, MethodSet};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::{Builder, Runtime};
+
+use super::lies::{Dice, Liar, Lie, State};
+use super::rack::Shared;
+use super::rude;
+use super::shelf::Shelf;
 
 /// How the server behaves.
 #[expect(clippy::struct_excessive_bools, reason = "each is one way to misbehave, on its own")]
@@ -27,6 +32,8 @@ pub struct Script {
     pub endless_questions: bool,
     /// Files by name; the mtime is 1,000,000,000.
     pub files: Vec<(String, Vec<u8>)>,
+    /// Those of them that a listing names a second time.
+    pub twice: &'static [&'static str],
     /// The most that one read gives.
     pub longest_read: usize,
     /// So many bytes more than were asked for in each read.
@@ -53,6 +60,7 @@ impl Default for Script {
             questions: &[("Password: ", false)],
             endless_questions: false,
             files: Vec::new(),
+            twice: &[],
             longest_read: usize::MAX,
             excess: 0,
             early_end: None,
@@ -71,24 +79,28 @@ pub struct Scripted {
     port: u16,
     host_key: String,
     events: Arc<Mutex<Vec<String>>>,
+    shared: Arc<Shared>,
     _runtime: Runtime,
 }
 
 impl Scripted {
     /// Starts one.
     pub fn start(script: Script) -> Self {
+        Self::lying(script, Liar::honest())
+    }
+
+    /// Starts one that lies besides.
+    pub fn lying(script: Script, liar: Liar) -> Self {
         let key = PrivateKey::random(&mut safe_rng(), Algorithm::Ed25519).unwrap();
         let host_key = key.public_key().fingerprint(HashAlg::Sha256).to_string();
-        let runtime = Runtime::new().unwrap();
+        let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let listener = runtime.block_on(TcpListener::bind(("127.0.0.1", 0))).unwrap();
         let port = listener.local_addr().unwrap().port();
         let events = Arc::new(Mutex::new(Vec::new()));
-        let mut config = Config { keys: vec![key], auth_rejection_time: Duration::from_millis(1), ..Config::default() };
-        if !script.signature_algorithms {
-            config.preferred.key = Cow::Borrowed(&[Algorithm::Ed25519]);
-        }
-        runtime.spawn(accept(listener, Arc::new(config), Arc::new(script), events.clone()));
-        Self { port, host_key, events, _runtime: runtime }
+        let shared = Arc::new(Shared::new(&script.files, liar));
+        let house = House { key, script, shared: shared.clone(), events: events.clone() };
+        runtime.spawn(accept(listener, Arc::new(house)));
+        Self { port, host_key, events, shared, _runtime: runtime }
     }
 
     /// The port on 127.0.0.1.
@@ -105,33 +117,84 @@ impl Scripted {
     pub fn events(&self) -> Vec<String> {
         self.events.lock().unwrap().clone()
     }
+
+    /// What is at the site, and who lies about it.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
 }
 
-async fn accept(listener: TcpListener, config: Arc<Config>, script: Arc<Script>, events: Arc<Mutex<Vec<String>>>) {
-    while let Ok((stream, _)) = listener.accept().await {
-        let client = Client { script: script.clone(), events: events.clone(), passed: 0, channels: HashMap::new() };
-        if let Ok(session) = run_stream(config.clone(), stream, client).await {
-            tokio::spawn(session);
+/// What all connections have in common.
+struct House {
+    key: PrivateKey,
+    script: Script,
+    shared: Arc<Shared>,
+    events: Arc<Mutex<Vec<String>>>,
+}
+
+impl House {
+    fn config(&self, lie: Option<Lie>) -> Config {
+        let quick = Duration::from_millis(1);
+        let mut config = Config { keys: vec![self.key.clone()], auth_rejection_time: quick, ..Config::default() };
+        if !self.script.signature_algorithms {
+            config.preferred.key = Cow::Borrowed(&[Algorithm::Ed25519]);
         }
+        match lie {
+            Some(Lie::EndlessRekeys) => config.limits = Limits::new(4096, 4096, Duration::from_millis(20)),
+            Some(Lie::EndlessKeepalives) => {
+                (config.keepalive_interval, config.keepalive_max) = (Some(Duration::from_micros(10)), usize::MAX);
+            }
+            Some(Lie::NoWindow) => config.window_size = 64,
+            _ => {}
+        }
+        config
+    }
+}
+
+async fn accept(listener: TcpListener, house: Arc<House>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let lie = house.shared.liar().at(State::Connect);
+        tokio::spawn(serve(stream, house.clone(), lie));
+    }
+}
+
+async fn serve(stream: TcpStream, house: Arc<House>, lie: Option<Lie>) {
+    let dice = Dice::new(house.shared.liar().dice.roll());
+    let config = Arc::new(house.config(lie));
+    let is_deaf = lie == Some(Lie::NoWindow);
+    let client = Client { house, passed: 0, is_deaf, channels: HashMap::new() };
+    // A client that leaves, or that breaks off, is no event here: what it saw is what matters.
+    match lie {
+        Some(lie @ (Lie::FlippedBit | Lie::CutLine | Lie::DeafLine)) => {
+            if let Ok(session) = run_stream(config, rude::flawed(stream, lie, dice), client).await {
+                let _ = session.await;
+            }
+        }
+        None | Some(Lie::EndlessRekeys | Lie::EndlessKeepalives | Lie::NoWindow) => {
+            if let Ok(session) = run_stream(config, stream, client).await {
+                let _ = session.await;
+            }
+        }
+        Some(lie) => rude::insult(stream, lie, dice).await,
     }
 }
 
 struct Client {
-    script: Arc<Script>,
-    events: Arc<Mutex<Vec<String>>>,
+    house: Arc<House>,
     passed: usize,
+    is_deaf: bool,
     channels: HashMap<ChannelId, Channel<Msg>>,
 }
 
 impl Client {
     fn note(&self, event: String) {
-        self.events.lock().unwrap().push(event);
+        self.house.events.lock().unwrap().push(event);
     }
 
     fn factor(&mut self, method: MethodKind, good: bool) -> Auth {
-        let good = good && self.script.factors[self.passed] == method;
+        let good = good && self.house.script.factors[self.passed] == method;
         self.passed += usize::from(good);
-        match self.script.factors.get(self.passed) {
+        match self.house.script.factors.get(self.passed) {
             None => Auth::Accept,
             Some(next) => {
                 Auth::Reject { proceed_with_methods: Some(MethodSet::from([*next].as_slice())), partial_success: good }
@@ -140,7 +203,7 @@ impl Client {
     }
 
     fn question(&self) -> Auth {
-        let prompts = self.script.questions.iter().map(|(text, echo)| (Cow::Borrowed(*text), *echo)).collect();
+        let prompts = self.house.script.questions.iter().map(|(text, echo)| (Cow::Borrowed(*text), *echo)).collect();
         Auth::Partial { name: "".into(), instructions: "".into(), prompts: Cow::Owned(prompts) }
     }
 }
@@ -150,15 +213,26 @@ impl Handler for Client {
 
     async fn auth_publickey(&mut self, _user: &str, key: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
         self.note(format!("publickey {}", key.algorithm));
-        if self.events.lock().unwrap().len() <= self.script.hang_ups {
+        if self.house.events.lock().unwrap().len() <= self.house.script.hang_ups {
             return Err(russh::Error::HUP);
         }
-        Ok(self.factor(MethodKind::PublicKey, true))
+        let lie = self.house.shared.liar().at(State::Login);
+        match lie {
+            None => return Ok(self.factor(MethodKind::PublicKey, true)),
+            Some(Lie::LoginHungUp) => return Err(russh::Error::HUP),
+            Some(Lie::LoginRefused) => return Ok(Auth::reject()),
+            Some(Lie::LoginHalf) => {
+                let proceed_with_methods = Some(MethodSet::from([MethodKind::PublicKey].as_slice()));
+                return Ok(Auth::Reject { proceed_with_methods, partial_success: true });
+            }
+            Some(_) => {}
+        }
+        std::future::pending().await
     }
 
     async fn auth_password(&mut self, _user: &str, password: &str) -> Result<Auth, russh::Error> {
         self.note(format!("password {password}"));
-        let good = password == self.script.password;
+        let good = password == self.house.script.password;
         Ok(self.factor(MethodKind::Password, good))
     }
 
@@ -171,10 +245,10 @@ impl Handler for Client {
         let Some(mut response) = response else { return Ok(self.question()) };
         let answer = response.next().map(|answer| String::from_utf8_lossy(&answer).into_owned());
         self.note(format!("answer {}", answer.as_deref().unwrap_or("nothing")));
-        if self.script.endless_questions {
+        if self.house.script.endless_questions {
             return Ok(self.question());
         }
-        let good = answer.as_deref() == Some(self.script.password);
+        let good = answer.as_deref() == Some(self.house.script.password);
         Ok(self.factor(MethodKind::KeyboardInteractive, good))
     }
 
@@ -184,8 +258,15 @@ impl Handler for Client {
         reply: ChannelOpenHandle,
         _session: &mut Session,
     ) -> Result<(), russh::Error> {
-        self.channels.insert(channel.id(), channel);
-        reply.accept().await;
+        let lie = self.house.shared.liar().at(State::Channel);
+        match lie {
+            Some(Lie::ChannelRefused) => reply.reject(ChannelOpenFailure::ResourceShortage).await,
+            Some(_) => std::future::pending().await,
+            None => {
+                self.channels.insert(channel.id(), channel);
+                reply.accept().await;
+            }
+        }
         Ok(())
     }
 
@@ -195,99 +276,29 @@ impl Handler for Client {
         _name: &str,
         session: &mut Session,
     ) -> Result<(), russh::Error> {
-        if self.script.no_sftp {
+        if self.house.script.no_sftp {
             return session.channel_failure(id);
         }
-        session.channel_success(id)?;
-        let channel = self.channels.remove(&id).unwrap();
-        russh_sftp::server::run(channel.into_stream(), Shelf { script: self.script.clone(), listed: false }).await;
+        let lie = self.house.shared.liar().at(State::Subsystem);
+        match lie {
+            Some(Lie::SubsystemRefused) => return session.channel_failure(id),
+            Some(Lie::SubsystemStalled) => return Ok(()),
+            Some(_) => {
+                session.channel_success(id)?;
+                return session.eof(id);
+            }
+            None => session.channel_success(id)?,
+        }
+        let Some(channel) = self.channels.remove(&id) else { return session.channel_failure(id) };
+        let (house, handle) = (self.house.clone(), session.handle());
+        tokio::spawn(async move {
+            let (stream, House { script, shared, .. }) = (channel.into_stream(), &*house);
+            Shelf { script, shared, stream, handle, channel: id, listed: false, endless: None }.serve().await;
+        });
         Ok(())
     }
-}
 
-struct Shelf {
-    script: Arc<Script>,
-    listed: bool,
-}
-
-impl Shelf {
-    fn content(&self, path: &str) -> Result<&[u8], StatusCode> {
-        let name = path.trim_start_matches('/');
-        let file = self.script.files.iter().find(|(other, _)| other == name);
-        file.map(|(_, bytes)| bytes.as_slice()).ok_or(StatusCode::NoSuchFile)
-    }
-}
-
-fn attributes(bytes: &[u8]) -> FileAttributes {
-    FileAttributes {
-        size: Some(bytes.len() as u64),
-        permissions: Some(0o100_644),
-        atime: Some(0),
-        mtime: Some(1_000_000_000),
-        ..FileAttributes::empty()
-    }
-}
-
-fn done(id: u32) -> Status {
-    Status { id, status_code: StatusCode::Ok, error_message: String::new(), language_tag: String::new() }
-}
-
-impl russh_sftp::server::Handler for Shelf {
-    type Error = StatusCode;
-
-    fn unimplemented(&self) -> StatusCode {
-        StatusCode::OpUnsupported
-    }
-
-    async fn realpath(&mut self, id: u32, _path: String) -> Result<Name, StatusCode> {
-        Ok(Name { id, files: vec![File::dummy("/")] })
-    }
-
-    async fn opendir(&mut self, id: u32, path: String) -> Result<Handle, StatusCode> {
-        self.listed = false;
-        Ok(Handle { id, handle: path })
-    }
-
-    async fn readdir(&mut self, id: u32, _handle: String) -> Result<Name, StatusCode> {
-        if self.listed && !self.script.endless_listing {
-            return Err(StatusCode::Eof);
-        }
-        self.listed = true;
-        let shown = |bytes: &[u8]| if self.script.bare_listing { FileAttributes::empty() } else { attributes(bytes) };
-        let file =
-            |name: &str, bytes: &[u8]| File { filename: name.into(), longname: String::new(), attrs: shown(bytes) };
-        Ok(Name { id, files: self.script.files.iter().map(|(name, bytes)| file(name, bytes)).collect() })
-    }
-
-    async fn lstat(&mut self, id: u32, path: String) -> Result<Attrs, StatusCode> {
-        Ok(Attrs { id, attrs: attributes(self.content(&path)?) })
-    }
-
-    async fn fstat(&mut self, id: u32, handle: String) -> Result<Attrs, StatusCode> {
-        self.lstat(id, handle).await
-    }
-
-    async fn open(
-        &mut self,
-        id: u32,
-        filename: String,
-        _flags: OpenFlags,
-        _attrs: FileAttributes,
-    ) -> Result<Handle, StatusCode> {
-        self.content(&filename)?;
-        Ok(Handle { id, handle: filename })
-    }
-
-    async fn read(&mut self, id: u32, handle: String, offset: u64, len: u32) -> Result<Data, StatusCode> {
-        let bytes = self.content(&handle)?;
-        let end = self.script.early_end.unwrap_or(u64::MAX).min(bytes.len() as u64);
-        let start = usize::try_from(offset.min(end)).unwrap();
-        let asked = (len as usize).min(self.script.longest_read) + self.script.excess;
-        let stop = (start + asked).min(usize::try_from(end).unwrap());
-        Ok(Data { id, data: bytes[start..stop].to_vec() })
-    }
-
-    async fn close(&mut self, id: u32, _handle: String) -> Result<Status, StatusCode> {
-        Ok(done(id))
+    fn adjust_window(&mut self, _channel: ChannelId, current: u32) -> u32 {
+        if self.is_deaf { 0 } else { current }
     }
 }
