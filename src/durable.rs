@@ -4,6 +4,7 @@
 //! one, and replay a prefix of them. Calls are relative to folders that are already open, and no call follows a link in
 //! the last component: a link planted in staging or spool leads nowhere.
 
+mod leftovers;
 pub mod space;
 
 use std::fmt;
@@ -363,9 +364,8 @@ fn write_durably(path: &Path, mode: u32, owner: Option<Owner>, bytes: &[u8], ren
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename)).at(path)?;
     let folder = Disk::open(parent)?;
-    let hidden = format!(".{name}.{}.tmp", std::process::id());
-    let written = Disk
-        .unlink(&folder, &hidden)
+    let hidden = leftovers::hidden(name);
+    let written = leftovers::remove(&folder, name)
         .and_then(|()| Disk.write_new(&folder, &hidden, mode, bytes))
         .and_then(|()| owner.map_or(Ok(()), |owner| owner.give(&folder, &hidden)))
         .and_then(|()| Disk.sync_file(&folder, &hidden))

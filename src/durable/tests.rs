@@ -46,3 +46,24 @@ fn links_lead_nowhere() {
     assert!(Disk.read(&folder, "real", 10).is_err());
     assert!(Disk.write_new(&folder, "file", 0o600, b"x").is_err());
 }
+
+#[test]
+fn what_a_killed_writer_left_goes_with_the_next_write_and_what_others_write_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    let own = std::process::id();
+    // The first process of all always works.
+    let stays = [".key.1.tmp".to_owned(), format!(".other.{}.tmp", dead.id()), ".key.x.tmp".to_owned()];
+    let goes = [format!(".key.{}.tmp", dead.id()), format!(".key.{own}.tmp")];
+    for name in stays.iter().chain(&goes) {
+        std::fs::write(dir.path().join(name), "half of i").unwrap();
+    }
+    write_new(&dir.path().join("key"), 0o600, b"one").unwrap();
+    let mut names: Vec<String> =
+        std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let mut expected: Vec<String> = stays.into_iter().chain(["key".to_owned()]).collect();
+    expected.sort();
+    assert_eq!(names, expected);
+}
