@@ -276,6 +276,7 @@ pub(super) fn remove_expired_originals(tools: &Tools<'_>) -> Result<(), IngestEr
     if days == 0 {
         return Ok(());
     }
+    tools.ledger.finish_removals()?;
     let now = (tools.clock)();
     for row in tools.ledger.originals_to_remove(days_before(now, days))? {
         tools.ledger.remove_original(&row, now)?;

@@ -12,6 +12,8 @@ use super::{FileId, FileRow, Ledger, LedgerError, chain, invoked_by};
 use crate::digest::Sha256;
 use crate::durable::{AtPath, Disk, FileSystem};
 
+const SUFFIX: &str = ".pgp";
+
 impl Ledger {
     /// Where the encrypted originals lie.
     pub fn originals(&self) -> PathBuf {
@@ -77,7 +79,7 @@ impl Ledger {
     }
 
     /// Removes an original that nothing needs any more. Recorded first: a row without a file says why, a missing file
-    /// without a row would be a loss.
+    /// without a row would be a loss. A crash between the two leaves a file that [`Ledger::finish_removals`] removes.
     ///
     /// # Errors
     /// Where the ledger or the disk refuse.
@@ -91,6 +93,25 @@ impl Ledger {
         transaction.commit()?;
         let folder = self.folder.join("originals");
         Disk.unlink(&Disk::open(&folder)?, &original_name(file.sha256)).at(folder)?;
+        Ok(())
+    }
+
+    /// Removes what is recorded as removed and still lies there: whoever recorded it died between the two.
+    ///
+    /// # Errors
+    /// As [`Ledger::remove_original`].
+    pub fn finish_removals(&self) -> Result<(), LedgerError> {
+        let folder = self.folder.join("originals");
+        for entry in std::fs::read_dir(&folder).at(&folder)? {
+            let name = entry.at(&folder)?.file_name();
+            let sha256 = name.to_str().and_then(|name| Sha256::from_hex(name.strip_suffix(SUFFIX)?));
+            let file = sha256.map(|sha256| self.file_by_digest(sha256)).transpose()?.flatten();
+            if let Some(file) = file
+                && self.original_removed(file.id)?
+            {
+                Disk.unlink(&Disk::open(&folder)?, &original_name(file.sha256)).at(&folder)?;
+            }
+        }
         Ok(())
     }
 
@@ -109,5 +130,5 @@ impl Ledger {
 
 /// A name of our own making: what the site called it is not a path here.
 pub(super) fn original_name(sha256: Sha256) -> String {
-    format!("{sha256}.pgp")
+    format!("{sha256}{SUFFIX}")
 }
