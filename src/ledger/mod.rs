@@ -44,6 +44,8 @@ mod versions;
 mod waiting;
 mod who;
 
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
@@ -81,14 +83,27 @@ pub use versions::{CONFIGURATION, Change, Rejection, Version};
 pub use waiting::Waiting;
 pub use who::invoked_by;
 
-use crate::durable::{self, Disk, PathError};
+use crate::durable::{AtPath, Disk, PathError};
 
 /// Why the ledger could not answer or record.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// SQLite's word.
-    #[error("the ledger could not be read or written")]
-    Sql(#[from] rusqlite::Error),
+    #[error("the ledger in state.directory could not be read or written")]
+    Sql(#[source] rusqlite::Error),
+    /// SQLite's word that what it reads is no whole database: the ledger, or the working tables in the spool, which a full
+    /// disk may leave so.
+    #[error(
+        "the ledger in state.directory is damaged, if icechatd verify says so too: then keep the state folder as it is and \
+         restore it from a backup (docs/operations.md, section 8); if not, see whether the disk is full, and run again"
+    )]
+    Corrupt(#[source] rusqlite::Error),
+    /// The disk lets SQLite have no write-ahead log.
+    #[error(
+        "the ledger in state.directory cannot have its write-ahead log there; state.directory must be on a local disk, and if \
+         it is, see whether the disk is full or failing"
+    )]
+    NoLog,
     /// A newer program has been here.
     #[error(
         "the ledger has schema {found}, this program knows {known}: it was written by a newer icechatd; install that \
@@ -119,6 +134,16 @@ pub enum LedgerError {
     Damaged(String),
 }
 
+impl From<rusqlite::Error> for LedgerError {
+    fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        match error.sqlite_error_code() {
+            Some(DatabaseCorrupt | NotADatabase) => Self::Corrupt(error),
+            _ => Self::Sql(error),
+        }
+    }
+}
+
 /// The ledger of one firm.
 #[derive(Debug)]
 pub struct Ledger {
@@ -140,13 +165,13 @@ impl Ledger {
             Disk::open_or_make(&folder.join(inner), 0o700)?;
         }
         let file = folder.join("ledger.db");
-        // SQLite would give it the umask's mode, and its journals the same; nobody else is to read it.
-        if !file.exists() {
-            durable::write_new(&file, 0o600, b"")?;
-        }
+        // SQLite would give it the umask's mode, and its journals the same; nobody else is to read it. Another process may
+        // make it at the same time, and an empty one is whole.
+        File::options().append(true).create(true).mode(0o600).open(&file).at(&file)?;
         let mut connection = Connection::open(file)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         prepare(&connection)?;
+        require_log(&connection)?;
         schema::migrate(&mut connection)?;
         Ok(Self { connection, folder: folder.to_owned() })
     }
@@ -161,12 +186,13 @@ impl Ledger {
             return Ok(None);
         }
         let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        prepare(&connection)?;
-        match schema::version(&connection)? {
-            0 => return Ok(None),
+        match prepare(&connection).and_then(|()| schema::version(&connection)) {
+            Ok(0) => return Ok(None),
             // An older program wrote it last: its questions are answered once it has today's tables.
-            version if version < schema::newest() => return Self::open(folder).map(Some),
-            _ => {}
+            Ok(version) if version < schema::newest() => return Self::open(folder).map(Some),
+            // Who made it was killed before its first transaction ended, which only a writer can take back.
+            Err(LedgerError::Sql(error)) if is_half_made(&error) => return Self::open(folder).map(Some),
+            version => drop(version?),
         }
         Ok(Some(Self { connection, folder: folder.to_owned() }))
     }
@@ -243,6 +269,19 @@ impl Ledger {
     pub fn manifests(&self) -> PathBuf {
         self.folder.join("manifests")
     }
+}
+
+/// In WAL mode there is never such a journal; a new database has one until it is in that mode.
+fn is_half_made(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
+}
+
+/// A change to WAL that failed goes unsaid: SQLite works on without, and a power cut may then undo a commit that returned.
+fn require_log(connection: &Connection) -> Result<(), LedgerError> {
+    // It knows its mode once it has read.
+    schema::version(connection)?;
+    let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+    if mode == "wal" { Ok(()) } else { Err(LedgerError::NoLog) }
 }
 
 fn prepare(connection: &Connection) -> Result<(), LedgerError> {

@@ -141,9 +141,10 @@ impl Ledger {
         let connection = &self.connection;
         connection.execute("ATTACH ?1 AS scratch", [name])?;
         let scratch = Scratch { connection, path, export: Cell::new(0) };
-        // Nobody reads it after a crash, so it pays for no durability.
+        // Nobody reads it after a crash, so it pays for no durability. With no journal at all, a write that fails on a full
+        // disk would leave a file that the next call takes for a damaged ledger.
         connection.execute_batch(
-            "PRAGMA scratch.journal_mode = OFF; PRAGMA scratch.synchronous = OFF; PRAGMA scratch.cache_size = -8192;",
+            "PRAGMA scratch.journal_mode = MEMORY; PRAGMA scratch.synchronous = OFF; PRAGMA scratch.cache_size = -8192;",
         )?;
         connection.execute_batch(TABLES)?;
         Ok(scratch)
@@ -202,8 +203,12 @@ impl Scratch<'_> {
     pub fn round<T, E: From<LedgerError>>(&self, calls: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.connection.execute_batch("BEGIN").map_err(LedgerError::from)?;
         let result = calls();
-        let end = if result.is_ok() { "COMMIT" } else { "ROLLBACK" };
-        self.connection.execute_batch(end).map_err(LedgerError::from)?;
+        if result.is_ok() {
+            self.connection.execute_batch("COMMIT").map_err(LedgerError::from)?;
+        } else {
+            // The error that matters is the first; SQLite may have rolled back by itself.
+            let _ = self.connection.execute_batch("ROLLBACK");
+        }
         result
     }
 
