@@ -1,0 +1,15 @@
+//! Whatever dies, fills up or breaks, staging and books come out the same.
+#![cfg(test)]
+
+mod clocks;
+mod death;
+mod disks;
+mod emptied;
+mod faults;
+mod instances;
+mod ledgers;
+mod scene;
+mod strace;
+
+#[path = "../support/mod.rs"]
+pub mod support;
