@@ -26,6 +26,8 @@ const FOLDER_MODE: u32 = 0o750;
 const REMOVABLE_MODE: u32 = 0o770;
 /// Folders kept open. Half of the usual limit of open files: a firm has more mailboxes than that.
 const OPEN_FOLDERS: usize = 512;
+/// So often a folder is made that somebody removes at once.
+const FOLDER_TRIES: u32 = 100;
 
 /// How a staging folder is arranged.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,17 +114,29 @@ impl<F: FileSystem> Local<F> {
         Ok(stood)
     }
 
-    /// Whether the name was not there yet.
+    /// Whether the name was not there yet. An importer that tidies up may remove a folder while nothing stands in it: the one
+    /// that was kept open, and one that was made for this a moment ago.
     fn link_into(&self, mailbox: &Mailbox, source: &str, last: bool, item: &Placement<'_>) -> Result<bool, StageError> {
-        let mut folder = self.folder(mailbox)?;
-        let mut linked = self.link(source, last, &folder, item);
-        if linked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
-            // The importer removed the folder that was kept open: make it anew, once.
-            self.lock_folders().remove(mailbox);
-            folder = self.folder(mailbox)?;
-            linked = self.link(source, last, &folder, item);
+        for _ in 1..FOLDER_TRIES {
+            match self.try_link_into(mailbox, source, last, item) {
+                Err(StageError::File(error)) if error.source.kind() == io::ErrorKind::NotFound => {
+                    self.lock_folders().remove(mailbox);
+                }
+                linked => return linked,
+            }
         }
-        match linked {
+        self.try_link_into(mailbox, source, last, item)
+    }
+
+    fn try_link_into(
+        &self,
+        mailbox: &Mailbox,
+        source: &str,
+        last: bool,
+        item: &Placement<'_>,
+    ) -> Result<bool, StageError> {
+        let folder = self.folder(mailbox)?;
+        match self.link(source, last, &folder, item) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.compare(&folder, mailbox, item)?;

@@ -42,6 +42,8 @@ struct Watched {
     fail_at: Option<usize>,
     /// Links are refused with this error.
     no_links: Option<i32>,
+    /// So many folders are removed as soon as they are made, by an importer that tidies up.
+    tidied: AtomicUsize,
 }
 
 impl Watched {
@@ -62,7 +64,12 @@ impl FileSystem for Watched {
         self.call("open_folder", || Disk.open_folder(parent, name))
     }
     fn make_folder(&self, parent: &Folder, name: &str, mode: u32) -> io::Result<()> {
-        self.call("make_folder", || Disk.make_folder(parent, name, mode))
+        self.call("make_folder", || Disk.make_folder(parent, name, mode))?;
+        let less_one = |left: usize| left.checked_sub(1).filter(|_| !name.starts_with('.'));
+        if self.tidied.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less_one).is_ok() {
+            rustix::fs::unlinkat(parent, name, rustix::fs::AtFlags::REMOVEDIR)?;
+        }
+        Ok(())
     }
     fn write_new(&self, folder: &Folder, name: &str, mode: u32, bytes: &[u8]) -> io::Result<()> {
         self.call("write_new", || Disk.write_new(folder, name, mode, bytes))
@@ -266,6 +273,16 @@ fn an_importer_may_empty_staging_between_batches() {
     let placements = local.stage(&batch.placements(), &proof).unwrap();
     assert_eq!(placements.staged, batch.count());
     batch.check(dir.path(), true);
+}
+
+/// A folder in which nothing stands yet may go in the moment in which it was made.
+#[test]
+fn an_importer_may_remove_a_folder_as_soon_as_it_is_made() {
+    let (dir, proof) = (tempfile::tempdir().unwrap(), proof());
+    let watched = Watched { tidied: AtomicUsize::new(20), ..Watched::default() };
+    let placements = stage_with(watched, dir.path(), false, &proof).unwrap();
+    assert_eq!(placements.staged, Batch::new().count());
+    Batch::new().check(dir.path(), true);
 }
 
 #[test]
