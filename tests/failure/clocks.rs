@@ -52,7 +52,7 @@ fn set_between_runs() {
 fn set_while_runs_work() {
     for scene in [Scene::first(), Scene::replay()] {
         let file = scene.firm.path("clock");
-        for _ in 0..cases(3).min(40) {
+        for _ in 0..cases(2).min(40) {
             scene.again();
             fs::write(&file, "+0").unwrap();
             let mut command = scene.command();

@@ -60,7 +60,7 @@ fn assert_failed_or_done(scene: &Scene, said: &Said, when: &str) -> bool {
 
 /// Either folder on a disk of so many KiB, which grows once the run has failed.
 fn on_a_small_disk(scene: &Scene, part: &str, sizes: &[usize]) {
-    let (mut failed, sizes) = (0, some_of(sizes, cases(8), |size| *size));
+    let (mut failed, sizes) = (0, some_of(sizes, cases(6), |size| *size));
     for kib in &sizes {
         scene.again();
         let Some(disk) = may_mount(Mounted::new(&scene.firm.path(part), *kib)) else { return };
@@ -113,7 +113,7 @@ fn a_staging_without_room_is_said_before_anything_is_taken() {
 fn a_disk_that_stays_full() {
     let scene = Scene::first();
     let writes: Vec<_> = scene.calls.iter().filter(|call| call.name == "pwrite64").collect();
-    let (mut failed, some) = (0, some_of(&writes, cases(8), |call| call.name.as_str()));
+    let (mut failed, some) = (0, some_of(&writes, cases(6), |call| call.name.as_str()));
     for call in &some {
         scene.again();
         let when = format!("no room from {} {} on", call.name, call.nth);
@@ -131,7 +131,7 @@ fn a_disk_that_stays_full() {
 fn writes_are_cut_short() {
     let scene = Scene::large();
     let mut failed = 0;
-    let rounds = cases(10).min(200);
+    let rounds = cases(6).min(200);
     for _ in 0..rounds {
         scene.again();
         // Blocks of 512 bytes, up to 4 MiB; small ones as often as large ones.

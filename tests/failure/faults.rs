@@ -72,7 +72,7 @@ fn sweep(scene: &Scene) {
     let all: Vec<(&Call, &str)> =
         ["EIO", "ENOSPC", "EINTR"].iter().flat_map(|error| calls.iter().map(|call| (*call, *error))).collect();
     let mut counts: BTreeMap<(&str, &str), [u32; 2]> = BTreeMap::new();
-    for (call, error) in some_of(&all, cases(15), |(call, error)| (call.name.as_str(), *error)) {
+    for (call, error) in some_of(&all, cases(12), |(call, error)| (call.name.as_str(), *error)) {
         let failed = fail(scene, call, call.aim(), error);
         counts.entry((error, &call.name)).or_default()[usize::from(failed)] += 1;
     }
