@@ -5,16 +5,20 @@
 //! the last component: a link planted in staging or spool leads nowhere.
 
 mod leftovers;
+mod reading;
 pub mod space;
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
+
+pub use self::reading::{is_regular, open_regular, open_regular_in, read_small};
+use self::reading::{open_in, read_at_most};
 
 /// An I/O error with the path it happened at, attached once.
 #[derive(Debug, thiserror::Error)]
@@ -153,13 +157,18 @@ impl Disk {
         Ok(Folder { fd })
     }
 
-    /// Opens a folder, making it first where it is missing; its parent must exist (contract 4).
+    /// Opens a folder, making it first where it is missing; its parent must exist (contract 4). A new one's name is durable
+    /// before anything lies in it: what is synced in a folder is lost with the folder's own name.
     ///
     /// # Errors
     /// Where it cannot be made or opened.
     pub fn open_or_make(path: &Path, mode: u32) -> Result<Folder, PathError> {
         match fs::mkdir(path, Mode::from_raw_mode(mode)) {
-            Ok(()) => mend_mode(fs::CWD, path, mode).at(path)?,
+            Ok(()) => {
+                mend_mode(fs::CWD, path, mode).at(path)?;
+                let parent = parent_of(path);
+                Disk.sync_folder(&Self::open(parent)?).at(parent)?;
+            }
             Err(rustix::io::Errno::EXIST) => {}
             Err(error) => return Err(error).at(path),
         }
@@ -248,7 +257,7 @@ impl FileSystem for Disk {
     }
 
     fn sync_file(&self, folder: &Folder, name: &str) -> io::Result<()> {
-        Ok(fs::fsync(open_file(folder, name)?)?)
+        Ok(fs::fsync(open_in(folder, name)?)?)
     }
 
     fn sync_folder(&self, folder: &Folder) -> io::Result<()> {
@@ -260,38 +269,8 @@ impl FileSystem for Disk {
     }
 
     fn read(&self, folder: &Folder, name: &str, limit: u64) -> io::Result<Vec<u8>> {
-        read_at_most(open_file(folder, name)?, limit)
+        read_at_most(open_in(folder, name)?, limit)
     }
-}
-
-/// A small file's content, at most `limit` bytes and one; none where there is no such file. The folder it is in need not
-/// be readable.
-///
-/// # Errors
-/// As [`FileSystem::read`].
-pub fn read_small(path: &Path, limit: u64) -> Result<Option<Vec<u8>>, PathError> {
-    match fs::open(path, READING, Mode::empty()) {
-        Ok(file) => read_at_most(file, limit).map(Some).at(path),
-        Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
-        Err(error) => Err(error).at(path),
-    }
-}
-
-fn read_at_most(file: OwnedFd, limit: u64) -> io::Result<Vec<u8>> {
-    let file = File::from(file);
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1)).read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// A pipe that somebody planted would be waited for until somebody writes to it.
-const READING: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
-
-fn open_file(folder: &Folder, name: &str) -> io::Result<OwnedFd> {
-    Ok(fs::openat(folder, name, READING, Mode::empty())?)
 }
 
 /// Writes a single file so that after a crash it is there whole or not at all, and never replaces one.
@@ -357,10 +336,15 @@ impl Owner {
     }
 }
 
+fn parent_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The hidden name that a file is written under, and how it gets its own.
 type Rename = fn(&Disk, &Folder, &str, &Folder, &str) -> io::Result<()>;
 
 fn write_durably(path: &Path, mode: u32, owner: Option<Owner>, bytes: &[u8], rename: Rename) -> Result<(), PathError> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let parent = parent_of(path);
     let name = path.file_name().and_then(|name| name.to_str());
     let name = name.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename)).at(path)?;
     let folder = Disk::open(parent)?;

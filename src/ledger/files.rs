@@ -216,7 +216,8 @@ impl Ledger {
         let spool = Disk::open(&self.spool())?;
         let originals = self.folder.join("originals");
         let kept = Disk::open(&originals)?;
-        Disk.rename_over(&spool, spool_name(file.spool)?, &kept, &original_name(file.sha256)).at(file.spool)?;
+        let name = original_name(file.sha256);
+        Disk.rename_over(&spool, spool_name(file.spool)?, &kept, &name).at(originals.join(&name))?;
         Disk.sync_folder(&kept).at(originals)?;
         Ok(())
     }

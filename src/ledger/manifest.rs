@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{FileId, Ledger, LedgerError};
 use crate::digest::{Hasher, Sha256};
-use crate::durable::{AtPath, Disk, FileSystem, PathError};
+use crate::durable::{AtPath, Disk, FileSystem, PathError, open_regular};
 
 /// What became of one record, a line of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -229,7 +229,7 @@ impl Recorded {
         if bytes != self.finished.sha256 {
             return Err(damaged("is not what was committed").into());
         }
-        let file = File::open(&path).at(&path).map_err(LedgerError::from)?;
+        let file = open_regular(&path).map_err(LedgerError::from)?;
         let mut entries = 0;
         for line in BufReader::new(GzDecoder::new(file)).lines() {
             let line = line.at(&path).map_err(LedgerError::from)?;
@@ -293,7 +293,7 @@ impl Recorded {
     /// Where the file is gone.
     pub fn entries(&self, ledger: &Ledger) -> Result<Entries, LedgerError> {
         let path = ledger.manifests().join(&self.finished.name);
-        let lines = BufReader::new(GzDecoder::new(File::open(&path).at(&path)?)).lines();
+        let lines = BufReader::new(GzDecoder::new(open_regular(&path)?)).lines();
         Ok(Entries { recorded: self.clone(), path, lines, read: 0, ended: false })
     }
 }
@@ -303,7 +303,7 @@ impl Recorded {
 /// # Errors
 /// Where it cannot be read.
 pub fn digest_of(path: &std::path::Path) -> Result<Sha256, PathError> {
-    let mut file = File::open(path).at(path)?;
+    let mut file = open_regular(path)?;
     let mut hasher = Hasher::default();
     let mut piece = vec![0; 1 << 16];
     loop {

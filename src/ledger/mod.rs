@@ -83,7 +83,7 @@ pub use versions::{CONFIGURATION, Change, Rejection, Version};
 pub use waiting::Waiting;
 pub use who::invoked_by;
 
-use crate::durable::{AtPath, Disk, PathError};
+use crate::durable::{self, AtPath, Disk, PathError};
 
 /// Why the ledger could not answer or record.
 #[derive(Debug, thiserror::Error)]
@@ -165,9 +165,11 @@ impl Ledger {
             Disk::open_or_make(&folder.join(inner), 0o700)?;
         }
         let file = folder.join("ledger.db");
-        // SQLite would give it the umask's mode, and its journals the same; nobody else is to read it. Another process may
-        // make it at the same time, and an empty one is whole.
-        File::options().append(true).create(true).mode(0o600).open(&file).at(&file)?;
+        // SQLite would give it the umask's mode, and its journals the same; nobody else is to read it. Another process may be
+        // making it this instant. Its name is durable with its journal's: SQLite syncs the folder then.
+        if !durable::is_regular(&file)? {
+            File::options().append(true).create(true).mode(0o600).open(&file).at(&file)?;
+        }
         let mut connection = Connection::open(file)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         prepare(&connection)?;
@@ -182,16 +184,15 @@ impl Ledger {
     /// As [`Ledger::open`].
     pub fn read(folder: &Path) -> Result<Option<Self>, LedgerError> {
         let file = folder.join("ledger.db");
-        if !file.exists() {
+        if !durable::is_regular(&file)? {
             return Ok(None);
         }
         let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         match prepare(&connection).and_then(|()| schema::version(&connection)) {
             Ok(0) => return Ok(None),
+            Err(error) if was_being_made(&error) => return Ok(None),
             // An older program wrote it last: its questions are answered once it has today's tables.
             Ok(version) if version < schema::newest() => return Self::open(folder).map(Some),
-            // Who made it was killed before its first transaction ended, which only a writer can take back.
-            Err(LedgerError::Sql(error)) if is_half_made(&error) => return Self::open(folder).map(Some),
             version => drop(version?),
         }
         Ok(Some(Self { connection, folder: folder.to_owned() }))
@@ -271,9 +272,11 @@ impl Ledger {
     }
 }
 
-/// In WAL mode there is never such a journal; a new database has one until it is in that mode.
-fn is_half_made(error: &rusqlite::Error) -> bool {
-    error.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
+/// Whether a run was cut off while it made the database: it is the only time that there is something to undo, which who only
+/// reads may not. Whatever is recorded later is in the write-ahead log.
+fn was_being_made(error: &LedgerError) -> bool {
+    matches!(error, LedgerError::Sql(rusqlite::Error::SqliteFailure(cause, _))
+        if cause.extended_code == rusqlite::ffi::SQLITE_READONLY_ROLLBACK)
 }
 
 /// A change to WAL that failed goes unsaid: SQLite works on without, and a power cut may then undo a commit that returned.

@@ -10,7 +10,7 @@ use super::files::COLUMNS;
 use super::manifest::digest_of;
 use super::{FileId, FileRow, Ledger, LedgerError, chain, invoked_by};
 use crate::digest::Sha256;
-use crate::durable::{AtPath, Disk, FileSystem};
+use crate::durable::{self, AtPath, Disk, FileSystem};
 
 const SUFFIX: &str = ".pgp";
 
@@ -31,10 +31,10 @@ impl Ledger {
     /// Where it is there and cannot be opened.
     pub fn open_original(&self, sha256: Sha256) -> Result<Option<File>, LedgerError> {
         let path = self.original(sha256);
-        match File::open(&path) {
+        match durable::open_regular(&path) {
             Ok(file) => Ok(Some(file)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error).at(path).map_err(LedgerError::from),
+            Err(error) if error.source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 

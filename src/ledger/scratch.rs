@@ -2,12 +2,15 @@
 //! constant in the export's size, and the ledger itself is locked for writing only for the commit.
 
 use std::cell::Cell;
+use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{Ledger, LedgerError, RejectedRow};
 use crate::digest::ItemId;
+use crate::durable::AtPath;
 
 const TABLES: &str = "
 CREATE TABLE scratch.items (
@@ -125,6 +128,8 @@ impl Ledger {
     pub fn scratch(&self) -> Result<Scratch<'_>, LedgerError> {
         let path = self.spool().join("scratch.db");
         let _ = std::fs::remove_file(&path);
+        // SQLite would give it the umask's mode.
+        File::options().write(true).create_new(true).mode(0o600).open(&path).at(&path)?;
         self.attach(&path.to_string_lossy(), Some(path.clone()))
     }
 

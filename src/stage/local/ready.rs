@@ -100,6 +100,8 @@ impl<F: FileSystem> ReadyList for LocalList<'_, F> {
         self.flush()?;
         fs.sync_file(&self.folder, &hidden).at(self.shown())?;
         fs.rename_over(&self.folder, &hidden, &self.folder, &name).at(self.shown())?;
-        Ok(fs.sync_folder(&self.folder).at(self.local.path.join(READY))?)
+        fs.sync_folder(&self.folder).at(self.local.path.join(READY))?;
+        // The folder may be as new as its first list, and goes with its own name if that is lost.
+        Ok(fs.sync_folder(&self.local.root).at(&self.local.path)?)
     }
 }
