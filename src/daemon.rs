@@ -1,6 +1,7 @@
 //! The long-lived supervisor: it waits for the schedule, starts each run as a child of its own, puts operators' mappings
 //! in force, and has what needs a person told. It holds no key and no chat; those live in the children, as long as one
-//! works.
+//! works. (One exception: where metrics are served and a container is staged to, the page's look at what waits there is the
+//! daemon's own, with the container's credential.)
 //!
 //! What is to be done is asked of the ledger each time, never remembered: whatever ends daemon, child or machine, the
 //! next look finds the same work, and a daemon that is restarted again and again asks the site no more often than one

@@ -14,9 +14,12 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::download::Progress;
+use crate::durable::read_small;
 
 /// In the state folder.
 const NAME: &str = "in-flight.json";
+/// Bytes of it that are read.
+const LONGEST: u64 = 16 * 1024;
 /// Readers are people: the file is written no more often than this.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -77,7 +80,7 @@ impl fmt::Display for InFlight {
 impl InFlight {
     /// What the last run that wrote here said last; to be believed only while the work lock is held.
     pub fn read(state: &Path) -> Option<Self> {
-        serde_json::from_slice(&fs::read(state.join(NAME)).ok()?).ok()
+        serde_json::from_slice(&read_small(&state.join(NAME), LONGEST).ok()??).ok()
     }
 }
 
@@ -101,7 +104,9 @@ impl<'a> Teller<'a> {
     /// In one piece, but not durably: nobody misses it after a crash.
     fn tell(&self, now: &InFlight) -> io::Result<()> {
         let hidden = self.state.join(format!(".{NAME}"));
-        let mut file = fs::File::options().write(true).create(true).truncate(true).mode(0o600).open(&hidden)?;
+        // One that a killed run left, or that somebody planted, is not written through.
+        let _ = fs::remove_file(&hidden);
+        let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(&hidden)?;
         file.write_all(&serde_json::to_vec(now)?)?;
         fs::rename(hidden, self.state.join(NAME))
     }

@@ -27,6 +27,7 @@ mod verify;
 use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 use self::place::Place;
 use self::progress::Bars;
@@ -192,6 +193,7 @@ pub fn main() -> ExitCode {
     // Each file and folder is made with the mode that it is to have; a stricter umask would take from staging what its
     // group needs, and systemd's RestrictSUIDSGID keeps us from mending that where a set-group-ID bit was inherited.
     rustix::process::umask(rustix::fs::Mode::RWXO);
+    keep_memory_to_ourselves();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -206,6 +208,12 @@ pub fn main() -> ExitCode {
         logging::complain(&failure, as_text);
         failure.code
     })
+}
+
+/// Keys and chat are in the memory of who works with them: the kernel dumps it nowhere, and shows it to root alone. Where it
+/// refuses to promise that, the archive goes on: a crash is rarer than a day without it.
+fn keep_memory_to_ourselves() {
+    let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
 fn dispatch(arguments: Arguments, bars: &Bars) -> Result<ExitCode, Failure> {

@@ -1,12 +1,15 @@
 //! What stands in staging, for those who only look: nothing here makes, changes or removes anything.
 
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
 
 use super::azure::{Container, Patience};
 use super::{FOLDER, StageError, local};
 use crate::config::Config;
-use crate::digest::Sha256;
-use crate::durable::AtPath;
+use crate::digest::{Hasher, Sha256};
+use crate::durable::{self, Disk, FileSystem};
 
 /// A placement that a manifest speaks of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,16 +92,34 @@ impl View {
 
 fn in_folder(root: &Path, claim: &Claim) -> Found {
     let path = root.join(&claim.mailbox).join(FOLDER).join(&claim.name);
-    match path.symlink_metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Found::Gone,
-        Err(source) => Found::Unseen(StageError::Unseen { path, source }),
-        Ok(found) if found.is_file() => match std::fs::read(&path).at(&path) {
-            Ok(bytes) if Sha256::of(&bytes).to_string() == claim.eml => Found::Stands { everywhere: true },
-            Ok(_) => Found::Other(path.display().to_string()),
-            Err(error) => Found::Unseen(error.into()),
-        },
+    match digest(root, claim) {
+        Ok(eml) if eml.to_string() == claim.eml => Found::Stands { everywhere: true },
         Ok(_) => Found::Other(path.display().to_string()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Found::Gone,
+        Err(error) if is_no_file(&error) => Found::Other(path.display().to_string()),
+        Err(source) => Found::Unseen(StageError::Unseen { path, source }),
     }
+}
+
+/// Component by component, so that no link leads out of the root; piece by piece, for what stands there may be anything.
+fn digest(root: &Path, claim: &Claim) -> io::Result<Sha256> {
+    let root = Disk::open(root).map_err(|error| error.source)?;
+    let mailbox = Disk.open_folder(&root, &claim.mailbox)?;
+    let mut file = durable::open_regular_in(&Disk.open_folder(&mailbox, FOLDER)?, &claim.name)?;
+    let mut hasher = Hasher::default();
+    let mut piece = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(hasher.finish()),
+            read => hasher.update(&piece[..read]),
+        }
+    }
+}
+
+/// A link, a folder or a pipe where a file or folder of ours should be.
+fn is_no_file(error: &io::Error) -> bool {
+    let planted = [Errno::LOOP, Errno::NOTDIR].map(Errno::raw_os_error);
+    error.kind() == io::ErrorKind::InvalidInput || error.raw_os_error().is_some_and(|code| planted.contains(&code))
 }
 
 /// One target's finding and another's, as one: the worst that is found.

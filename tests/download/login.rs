@@ -39,7 +39,7 @@ fn several_keys_are_tried_in_order() {
 fn a_key_that_cannot_be_used_is_named() {
     let sshd = Sshd::start(SshdOptions { passphrase: "secret", ..SshdOptions::default() });
     let cases = [
-        (key(&sshd.client_key()), "ssh key `ssh-key` in keys.ssh is no private key, or none of keys.passphrases"),
+        (key(&sshd.client_key()), "ssh key `ssh-key` in keys.ssh is no private key, or is protected and none of keys"),
         (
             Secrets::default().with_key("k2", Zeroizing::new(b"garbage".to_vec())),
             "ssh key `k2` in keys.ssh is no private",

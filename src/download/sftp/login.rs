@@ -68,17 +68,25 @@ impl Secret {
 
     fn open(&self, passphrases: &[Zeroizing<String>]) -> Result<PrivateKey, Trouble> {
         let unusable = |why| Trouble::Key { name: self.name.clone(), why };
-        let text = std::str::from_utf8(&self.bytes).map_err(|_| unusable("is no text file"))?;
-        // The library says in several ways that a key is protected, so whatever fails is tried with the passphrases.
-        let key = decode_secret_key(text, None).ok();
-        let mut attempts = passphrases.iter();
-        let key = key.or_else(|| attempts.find_map(|phrase| decode_secret_key(text, Some(phrase)).ok()));
-        let key = key.ok_or_else(|| unusable("is no private key, or none of keys.passphrases opens it"))?;
-        if key.is_encrypted() {
-            return Err(unusable("is protected, and none of keys.passphrases opens it"));
-        }
-        Ok(key)
+        let key = match PrivateKey::from_openssh(&*self.bytes) {
+            Ok(key) if !key.is_encrypted() => Some(key),
+            Ok(key) => passphrases.iter().find_map(|phrase| key.decrypt(phrase.as_bytes()).ok()),
+            Err(_) => {
+                let text = std::str::from_utf8(&self.bytes).map_err(|_| unusable("is no text file"))?;
+                open_other(text, passphrases)
+            }
+        };
+        key.ok_or_else(|| unusable("is no private key, or is protected and none of keys.passphrases opens it"))
     }
+}
+
+/// A key in another format than OpenSSH's own. That one is not for this routine, which leaves a copy of the text in memory. The
+/// library says in several ways that a key is protected, so whatever fails is tried with the passphrases.
+fn open_other(text: &str, passphrases: &[Zeroizing<String>]) -> Option<PrivateKey> {
+    let key = decode_secret_key(text, None).ok();
+    let mut attempts = passphrases.iter();
+    let key = key.or_else(|| attempts.find_map(|phrase| decode_secret_key(text, Some(phrase)).ok()));
+    key.filter(|key| !key.is_encrypted())
 }
 
 /// Keys that were read and are ready for use.
