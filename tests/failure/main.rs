@@ -8,6 +8,8 @@ mod emptied;
 mod faults;
 mod instances;
 mod ledgers;
+mod local;
+mod power;
 mod scene;
 mod strace;
 

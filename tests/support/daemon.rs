@@ -102,6 +102,11 @@ impl Daemon {
         assert!(status.success());
     }
 
+    /// Its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// The processes that it started and that are there still.
     pub fn children(&self) -> Vec<String> {
         let found = Command::new("pgrep").args(["-P", &self.child.id().to_string()]).output().unwrap();
