@@ -183,19 +183,11 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::open`].
     pub fn read(folder: &Path) -> Result<Option<Self>, LedgerError> {
-        let file = folder.join("ledger.db");
-        if !durable::is_regular(&file)? {
-            return Ok(None);
-        }
-        let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        match prepare(&connection).and_then(|()| schema::version(&connection)) {
-            Ok(0) => return Ok(None),
-            Err(error) if was_being_made(&error) => return Ok(None),
+        match Self::open_read_only(folder)? {
             // An older program wrote it last: its questions are answered once it has today's tables.
-            Ok(version) if version < schema::newest() => return Self::open(folder).map(Some),
-            version => drop(version?),
+            Some((_, version)) if version < schema::newest() => Self::open(folder).map(Some),
+            found => Ok(found.map(|(ledger, _)| ledger)),
         }
-        Ok(Some(Self { connection, folder: folder.to_owned() }))
     }
 
     /// As [`Ledger::read`], of what today's program recorded alone: what an older one did is not made today's for somebody who
@@ -204,15 +196,27 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::read`]; and where an older program wrote it last.
     pub fn read_as_it_is(folder: &Path) -> Result<Option<Self>, LedgerError> {
+        match Self::open_read_only(folder)? {
+            Some((ledger, found)) if found < schema::newest() => {
+                // One that was cut off while it was made holds nothing yet.
+                let is_empty = ledger.first_run()?.is_none();
+                if is_empty { Ok(None) } else { Err(LedgerError::Older { found, known: schema::newest() }) }
+            }
+            found => Ok(found.map(|(ledger, _)| ledger)),
+        }
+    }
+
+    /// With how many migrations it has had; none where nothing has been recorded yet.
+    fn open_read_only(folder: &Path) -> Result<Option<(Self, usize)>, LedgerError> {
         let file = folder.join("ledger.db");
-        if !file.exists() {
+        if !durable::is_regular(&file)? {
             return Ok(None);
         }
         let connection = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-        prepare(&connection)?;
-        match schema::version(&connection)? {
-            found if found < schema::newest() => Err(LedgerError::Older { found, known: schema::newest() }),
-            _ => Ok(Some(Self { connection, folder: folder.to_owned() })),
+        match prepare(&connection).and_then(|()| schema::version(&connection)) {
+            Ok(0) => Ok(None),
+            Err(error) if was_being_made(&error) => Ok(None),
+            version => Ok(Some((Self { connection, folder: folder.to_owned() }, version?))),
         }
     }
 
