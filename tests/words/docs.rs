@@ -260,7 +260,8 @@ fn groups_of_imports_are_understood() {
     assert_eq!(imports(code).into_iter().collect::<Vec<_>>(), ["books", "lock", "report", "schedule"]);
 }
 
-/// Each test that the pages on threats and guarantees name is there: a word in back quotes with two underscores or more.
+/// Each test that the pages on threats and guarantees name is there: a word in back quotes with two underscores or more, or
+/// a file of the tests.
 #[test]
 fn each_test_that_the_pages_name_exists() {
     let code: Vec<String> = ["tests", "src"]
@@ -270,6 +271,11 @@ fn each_test_that_the_pages_name_exists() {
         .collect();
     let mut named = 0;
     for page in ["docs/threat-model.md", "docs/guarantees.md"] {
+        for file in text(page).split('`').skip(1).step_by(2).filter(|word| word.contains('/') && word.ends_with(".rs"))
+        {
+            let places = ["tests", "."].map(|folder| root().join(folder).join(file));
+            assert!(places.iter().any(|place| place.is_file()), "{page} names {file}");
+        }
         for name in text(page).split('`').skip(1).step_by(2).filter(|word| is_a_tests_name(word)) {
             named += 1;
             let definition = format!("fn {name}(");
