@@ -21,6 +21,7 @@ use self::plan::{Kind, Line, Plan, RecordPlan};
 use self::survey::{Id, ROOT, Survey};
 use super::fault::ExportError;
 use super::file_date::FileDate;
+use super::profile::Profile;
 use super::xml::Walk;
 
 /// A profile for a person to go through.
@@ -64,7 +65,10 @@ pub fn infer(name: &str, file_name: Option<&str>, input: impl Read) -> Result<Pr
     }
     let plan = plan(&survey, file_name).map_err(InferError::Inexpressible)?;
     let name: String = name.chars().filter(|c| !c.is_control()).collect();
-    Ok(Proposal { text: write::text(&plan, &name), guesses: plan.decisions() })
+    let text = write::text(&plan, &name);
+    let parsed = Profile::parse(&name, &text);
+    parsed.map_err(|error| InferError::Inexpressible(format!("it would be none: {}", error.reason)))?;
+    Ok(Proposal { text, guesses: plan.decisions() })
 }
 
 /// The first bytes, and everything all the same.
@@ -214,6 +218,10 @@ fn header(
         let above = survey.between(ROOT, leaf).into_iter().chain([leaf.id]);
         if above.clone().any(|id| id != ROOT && survey.elements[id].count > 1) || holds(survey, leaf.id, conversation) {
             // What repeats beside the conversations is told of separately.
+            continue;
+        }
+        if leaf.attribute.is_none() && survey.is_below(conversation, leaf.id) {
+            // Text around the conversations cannot be named: a profile that ignored it would ignore them with it.
             continue;
         }
         let (name, values, place) = (survey.name(leaf), survey.values(leaf), survey.place(ROOT, leaf));

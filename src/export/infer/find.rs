@@ -288,7 +288,9 @@ impl Leaves<'_> {
     fn sort(&self, conversation: Id, at: Id, records: &mut Vec<Id>, fields: &mut Vec<Leaf>) {
         let survey = self.survey;
         let element = &survey.elements[at];
-        fields.extend(survey.leaves(at, &element.children));
+        // Text between records cannot be named: a profile that ignored it would ignore the records with it.
+        let own = survey.leaves(at, &element.children).into_iter();
+        fields.extend(own.filter(|leaf| at == conversation || leaf.attribute.is_some()));
         for child in &element.children {
             let below = self.entities.iter().any(|entity| survey.is_below(*entity, *child));
             if self.is_record(*child) {
