@@ -18,7 +18,7 @@ pub use self::directory::{
     Asked, Dwindled, Snapshot, ask_tenant, confirm_tenant, kept_directory, kept_users, say_tenant,
 };
 pub use self::force::{News, news, numbers, put_in_force};
-pub use self::found::{Found, Good, Kind, Read, Rejected, Shrinkage, find, kept_list, list_with_names};
+pub use self::found::{Found, Good, Kind, OpenEnd, Read, Rejected, Shrinkage, find, kept_list, list_with_names};
 pub use self::rules::{RulesFrom, choose, from_stored, rules, rules_strictly, to_stored};
 use crate::config::{Config, Credential, CredentialError, ProfileSource};
 use crate::decrypt::{self, DecryptError, KeyError, SecretKeys, Signers};
@@ -94,6 +94,14 @@ pub enum InputError {
     /// The list has far fewer mailboxes than the one in force.
     #[error("the mailbox list is rejected: {0}")]
     Shrunk(Shrinkage),
+    /// A file's last row may have been cut off, and the set is another than the one in force.
+    #[error("the {} is rejected: {}", kind.words(), files.iter().map(OpenEnd::to_string).collect::<Vec<_>>().join("; "))]
+    Open {
+        /// Mapping or list.
+        kind: Kind,
+        /// The files.
+        files: Vec<OpenEnd>,
+    },
     /// The daemon has none in force yet.
     #[error(
         "no {0} is in force yet: the daemon puts that of the folder in force once it stands still; icechatd ingest, \
@@ -129,6 +137,7 @@ impl InputError {
         match self {
             Self::List { .. } | Self::Shrunk(_) | Self::NoDirectory | Self::Tenant(_) | Self::Dwindled(_) => true,
             Self::File { key, .. } => *key == "mailboxes.list",
+            Self::Open { kind, .. } => *kind == Kind::List,
             _ => false,
         }
     }

@@ -15,6 +15,10 @@ use crate::durable::AtPath;
 use crate::exit_code::ExitCode;
 use crate::resolve::mapping::Mapping;
 
+/// What `check` warns of, since it does not know what is in force.
+const OPEN: &str = "the last row has no line end, as in a file that was cut off; it will not take the place of another mapping \
+                    without one";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     /// Validate mapping files as one set, without a configuration
@@ -47,11 +51,11 @@ pub(super) enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Put mapping, mailbox list and the tenant's users in force as they stand, also where they shrank sharply
+    /// Put mapping, mailbox list and the tenant's users in force as they stand, also where they shrank sharply or may be cut
     #[command(
         long_about = "Put mapping, mailbox list and the tenant's users (mailboxes.graph) in force as they stand, and \
                             show what that changes. It is how a person confirms a list, or users, that were rejected \
-                            because they shrank sharply. Files with errors are never put in force."
+                            because they shrank sharply, and files whose last row has no line end. Files with errors are never put in force."
     )]
     Accept {
         /// Only show what would change
@@ -90,7 +94,11 @@ fn check(files: &[PathBuf], json: bool) -> Result<ExitCode, Failure> {
     }
     // Rows that are warned of count; they only look damaged.
     let (entries, errors, warnings): (_, Vec<String>, Vec<String>) = match Mapping::parse(&read) {
-        Ok(read) => (read.mapping.len(), Vec::new(), read.warnings.iter().map(|warning| chain(warning)).collect()),
+        Ok(read) => {
+            let open = read.open.iter().map(|file| format!("{file}: {OPEN}"));
+            let warnings = read.warnings.iter().map(|warning| chain(warning)).chain(open);
+            (read.mapping.len(), Vec::new(), warnings.collect())
+        }
         Err(errors) => (0, errors.iter().map(|error| chain(error)).collect(), Vec::new()),
     };
     if json {

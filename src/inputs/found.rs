@@ -62,7 +62,17 @@ pub enum Rejected {
     Rows(Vec<RowError>),
     /// A list with far fewer mailboxes than the one in force.
     Shrunk(Shrinkage),
+    /// Files whose last row may have been cut off, in a set that is another than the one in force.
+    Open(Vec<OpenEnd>),
 }
+
+/// A file whose last row has no line end. Cut off within its last cell, it would look the same.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0}: the last row has no line end, as in a file that was cut off; end it with a line break, or confirm the file as it is: \
+     icechatd mapping accept"
+)]
+pub struct OpenEnd(pub String);
 
 /// How far a list shrank.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,6 +108,7 @@ impl Rejected {
             Self::Unreadable(error) => vec![format!("{} cannot be read: {}", kind.key(), chain(error))],
             Self::Rows(errors) => errors.iter().map(|error| chain(error)).collect(),
             Self::Shrunk(shrinkage) => vec![shrinkage.to_string()],
+            Self::Open(files) => files.iter().map(OpenEnd::to_string).collect(),
         }
     }
 
@@ -119,6 +130,7 @@ impl Rejected {
             Self::Shrunk(shrinkage) => {
                 files.insert(shrinkage.file.clone(), vec![shrinkage.to_string()]);
             }
+            Self::Open(open) => files.extend(open.iter().map(|open| (open.0.clone(), vec![open.to_string()]))),
         }
         files
     }
@@ -128,6 +140,7 @@ impl Rejected {
         match self {
             Self::Unreadable(source) => InputError::File { key: kind.key(), source },
             Self::Shrunk(shrinkage) => InputError::Shrunk(shrinkage),
+            Self::Open(files) => InputError::Open { kind, files },
             Self::Rows(rows) => {
                 let errors = rows.len();
                 match (kind, rows.into_iter().next()) {
@@ -199,11 +212,13 @@ impl Found {
     }
 }
 
-/// Reads and judges the operators' files. A list is measured against the one in force, if a ledger is given.
+/// Reads and judges the operators' files. If a ledger is given, they are measured against what is in force: a list that
+/// shrank, or a set that was perhaps cut off, waits for a person.
 ///
 /// # Errors
 /// Where the ledger cannot be read; what is wrong with the files is part of the result.
 pub fn find(config: &Config, ledger: Option<&Ledger>) -> Result<Found, InputError> {
+    let mapping = ledger.map(kept_mapping).transpose()?.flatten();
     let list = match &config.mailboxes.list {
         None => None,
         Some(path) => {
@@ -211,13 +226,21 @@ pub fn find(config: &Config, ledger: Option<&Ledger>) -> Result<Found, InputErro
             Some(read_mailboxes(path, kept.as_deref()))
         }
     };
-    Ok(Found { mapping: read_mapping(config), list })
+    Ok(Found { mapping: read_mapping(config, mapping.as_deref()), list })
 }
 
-fn read_mapping(config: &Config) -> Result<Read<Mapping>, Rejected> {
+fn read_mapping(config: &Config, kept: Option<&Mapping>) -> Result<Read<Mapping>, Rejected> {
     let files = config.mapping.read_files().map_err(Rejected::Unreadable)?;
     let read = Mapping::parse(&files).map_err(Rejected::Rows)?;
-    Ok(Read { set: Arc::new(read.mapping), warnings: read.warnings.iter().map(|warning| chain(warning)).collect() })
+    let open = read.open.into_iter().map(OpenEnd).collect();
+    let warnings = read.warnings.iter().map(|warning| chain(warning)).collect();
+    whole(kept, Read { set: Arc::new(read.mapping), warnings }, open)
+}
+
+/// The set, unless it is another than the one in force and may have been cut off.
+fn whole<T: PartialEq>(kept: Option<&T>, read: Read<T>, open: Vec<OpenEnd>) -> Result<Read<T>, Rejected> {
+    let is_new = kept.is_some_and(|kept| *kept != *read.set);
+    if is_new && !open.is_empty() { Err(Rejected::Open(open)) } else { Ok(read) }
 }
 
 fn read_mailboxes(path: &Path, kept: Option<&MailboxList>) -> Result<Read<MailboxList>, Rejected> {
@@ -228,9 +251,10 @@ fn read_mailboxes(path: &Path, kept: Option<&MailboxList>) -> Result<Read<Mailbo
         let (before, after) = (kept.mailboxes(), read.list.mailboxes());
         return Err(Rejected::Shrunk(Shrinkage { file: name, before, after }));
     }
+    let open = read.is_open.then_some(OpenEnd(name)).into_iter().collect();
     let skipped = (read.skipped > 0).then(|| format!("{} addresses are malformed, and valid nowhere", read.skipped));
     let warnings = skipped.into_iter().chain(read.warnings.iter().map(|warning| chain(warning)));
-    Ok(Read { warnings: warnings.collect(), set: Arc::new(read.list) })
+    whole(kept, Read { warnings: warnings.collect(), set: Arc::new(read.list) }, open)
 }
 
 /// The mailbox list as it stands, with the names beside its addresses; where it is no good, the one in force, which keeps
@@ -239,7 +263,7 @@ fn read_mailboxes(path: &Path, kept: Option<&MailboxList>) -> Result<Read<Mailbo
 /// # Errors
 /// Where the ledger cannot be read.
 pub fn list_with_names(config: &Config, ledger: &Ledger) -> Result<Option<ReadList>, InputError> {
-    let nameless = |list| ReadList { list, names: HashMap::new(), skipped: 0, warnings: Vec::new() };
+    let nameless = |list| ReadList { list, names: HashMap::new(), skipped: 0, warnings: Vec::new(), is_open: false };
     let Some(path) = &config.mailboxes.list else {
         let directory = if config.mailboxes.graph.is_some() { kept_directory(ledger)? } else { None };
         return Ok(directory.map(|directory| nameless((*directory.mailboxes).clone())));

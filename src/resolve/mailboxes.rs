@@ -36,6 +36,8 @@ pub struct ReadList {
     pub names: HashMap<Mailbox, Box<str>>,
     /// Cells that look damaged. A primary one counts as it stands; of another kind, nothing of the cell does.
     pub warnings: Vec<Warning>,
+    /// Whether its last row has no line end: it may have been cut off.
+    pub is_open: bool,
 }
 
 /// The rows read so far.
@@ -47,6 +49,7 @@ struct Reading {
     skipped: u64,
     names: HashMap<Mailbox, Box<str>>,
     warnings: Vec<Warning>,
+    is_open: bool,
 }
 
 /// Where in the file a row says what.
@@ -71,8 +74,8 @@ impl MailboxList {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let Reading { list, skipped, names, warnings, .. } = reading;
-        Ok(ReadList { list, skipped, names, warnings })
+        let Reading { list, skipped, names, warnings, is_open, .. } = reading;
+        Ok(ReadList { list, skipped, names, warnings, is_open })
     }
 
     /// The list in which each of these addresses leads to the mailbox beside it.
@@ -130,6 +133,7 @@ impl Reading {
         let table = Table::read(file, bytes, &[PRIMARY, USER, ADDRESSES, NAME])?;
         // A list without the primary column is one of users: their names stand in, if the list was made that way.
         let primary = table.required(&[PRIMARY, USER])?;
+        self.is_open = table.is_open();
         let column = |name| table.column(&[name]);
         let columns = Columns { primary, user: column(USER), addresses: column(ADDRESSES), name: column(NAME) };
         table.for_each(|row| errors.extend(self.read_row(row, &columns).err()))?;

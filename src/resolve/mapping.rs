@@ -54,6 +54,8 @@ pub struct ReadMapping {
     pub mapping: Mapping,
     /// Cells that count as they stand, though a spreadsheet seems to have changed them.
     pub warnings: Vec<Warning>,
+    /// Files whose last row has no line end: it may have been cut off.
+    pub open: Vec<String>,
 }
 
 /// Whose an `ImId` is, and when. Nearly all are somebody's for good, and cost no more than that.

@@ -88,10 +88,15 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
-    /// Whether the text ends in the middle of `record`. A cut within the last cell cannot be told from a file that
-    /// merely lacks its last line end, as those that people write by hand often do.
+    /// Whether the last row lacks its line end, as people and spreadsheets leave it now and then, and as a cut within the
+    /// last cell does.
+    pub(super) fn is_open(&self) -> bool {
+        !self.text.ends_with(['\n', '\r'])
+    }
+
+    /// Whether the text ends in the middle of `record`: where it [is open](Self::is_open) and cells are missing.
     fn is_cut(&self, record: &csv::StringRecord, now: &csv::Position) -> bool {
-        let last = now.byte() == self.text.len() as u64 && !self.text.ends_with(['\n', '\r']);
+        let last = now.byte() == self.text.len() as u64 && self.is_open();
         last && record.len() < self.width
     }
 }

@@ -48,6 +48,7 @@ struct Reading {
     im_ids: Vec<Option<Column>>,
     errors: Vec<(usize, RowError)>,
     warnings: Vec<(usize, Warning)>,
+    open: Vec<String>,
     digits: Digits,
 }
 
@@ -64,7 +65,7 @@ pub(super) fn read(files: &[(String, Vec<u8>)]) -> Result<ReadMapping, Vec<RowEr
     }
     reading.warn_of_short_ones(files);
     let warnings = in_order(reading.warnings, |warning| warning.line);
-    Ok(ReadMapping { mapping: Mapping { bindings }, warnings })
+    Ok(ReadMapping { mapping: Mapping { bindings }, warnings, open: reading.open })
 }
 
 fn in_order<T>(mut found: Vec<(usize, T)>, line: impl Fn(&T) -> u64) -> Vec<T> {
@@ -82,6 +83,7 @@ impl Reading {
             to: table.column(&[TO]),
         };
         self.im_ids[number] = Some(columns.im_id);
+        self.open.extend(table.is_open().then(|| file.to_owned()));
         table.for_each(|row| {
             if let Err(error) = self.read_row(number, row, columns) {
                 self.errors.push((number, error));
