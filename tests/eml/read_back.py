@@ -55,7 +55,8 @@ def seen(octets):
         "html": forms[1].get_content().replace("\r\n", "\n") if len(forms) > 1 else None,
         "files": [
             {
-                "name": part.get_filename(),
+                # Not get_filename(): it takes quotes off a name that begins and ends with one (collapse_rfc2231_value).
+                "name": part["content-disposition"].params.get("filename"),
                 "media_type": part.get_content_type(),
                 "hex": part.get_payload(decode=True).hex(),
             }

@@ -1,6 +1,6 @@
 //! Two independent readers of mail, each showing what it sees in the same form.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -54,7 +54,9 @@ pub(crate) fn by_mail_parser(bytes: &[u8]) -> Seen {
             .unwrap_or_default()
             .to_owned(),
     };
-    let names = mail.headers().iter().map(|header| header.name().to_ascii_lowercase());
+    let names: Vec<_> = mail.headers().iter().map(|header| header.name().to_ascii_lowercase()).collect();
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "a field twice: {names:?}");
+    let names = names.into_iter();
     let fields =
         names.filter(|name| !SHOWN_APART.contains(&&**name)).map(|name| (name.clone(), field(&name))).collect();
     let files = mail.attachments().map(|part| {
