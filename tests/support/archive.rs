@@ -20,6 +20,8 @@ use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::serialize::stream::{Encryptor, LiteralWriter, Message};
 use tempfile::TempDir;
 
+use super::measured::{Measured, measured};
+
 /// A firm whose valid users are everybody at contoso.com, with an empty mapping.
 pub struct Archive {
     dir: TempDir,
@@ -78,27 +80,74 @@ impl Archive {
         self.run(&Options { files, ..Options::default() }, ingest::run)
     }
 
+    /// Takes ciphertexts in one run, whatever they are; the run itself must go well, and its books balance.
+    pub fn attempt(&mut self, ciphertexts: &[Vec<u8>]) -> Finished {
+        let files = ciphertexts.iter().map(|bytes| self.put(bytes)).collect();
+        self.work(&Options { files, ..Options::default() }, ingest::run)
+    }
+
+    /// Takes files of these names in a run of the program itself, and measures it.
+    pub fn measure(&self, files: &[(&str, Vec<u8>)]) -> Measured {
+        let paths: Vec<PathBuf> = files.iter().map(|(name, _)| self.dir.path().join(name)).collect();
+        for (path, (_, bytes)) in paths.iter().zip(files) {
+            fs::write(path, bytes).unwrap();
+        }
+        let arguments = ["ingest", "--json"].into_iter().chain(paths.iter().map(|path| path.to_str().unwrap()));
+        let seen = measured(&self.dir.path().join("config.toml"), &arguments.collect::<Vec<_>>());
+        for path in &paths {
+            fs::remove_file(path).unwrap();
+        }
+        seen
+    }
+
+    /// Has the program itself keep further limits: lines of `[limits]`.
+    pub fn limit(&self, lines: &str) {
+        let file = self.dir.path().join("config.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace("[limits]\n", &format!("[limits]\n{lines}\n"))).unwrap();
+    }
+
+    /// The certificate to which exports are encrypted, armoured.
+    pub fn certificate(&self) -> Vec<u8> {
+        fs::read(self.dir.path().join("handouts/pgp-public-key.asc")).unwrap()
+    }
+
     /// One replay.
     pub fn replay(&mut self) -> Finished {
         self.run(&Options::default(), |job| ingest::replay(job, None))
     }
 
     fn run(&self, options: &Options, work: impl FnOnce(&Job<'_>) -> Result<Finished, ingest::IngestError>) -> Finished {
-        let finished = work(&self.job(options, &AtomicBool::new(false))).unwrap();
-        assert!(finished.error.is_none(), "{:?}", finished.error);
-        assert!(totals(&finished.report).items.balance(), "{:#?}", finished.report);
+        let finished = self.work(options, work);
         assert!(finished.report.files.iter().all(|file| file.state == "staged"), "{:#?}", finished.report);
         finished
     }
 
+    fn work(
+        &self,
+        options: &Options,
+        work: impl FnOnce(&Job<'_>) -> Result<Finished, ingest::IngestError>,
+    ) -> Finished {
+        let finished = work(&self.job(options, &AtomicBool::new(false))).unwrap();
+        assert!(finished.error.is_none(), "{:?}", finished.error);
+        assert!(totals(&finished.report).items.balance(), "{:#?}", finished.report);
+        finished
+    }
+
     fn write(&mut self, xml: &str) -> PathBuf {
+        let sealed = self.seal(xml);
+        self.put(&sealed)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> PathBuf {
         self.exports += 1;
         let path = self.dir.path().join(format!("{}.pgp", self.exports));
-        fs::write(&path, self.seal(xml)).unwrap();
+        fs::write(&path, bytes).unwrap();
         path
     }
 
-    fn seal(&self, xml: &str) -> Vec<u8> {
+    /// Encrypts an export, and does not compress it.
+    pub fn seal(&self, xml: &str) -> Vec<u8> {
         let policy = StandardPolicy::new();
         let mut sink = Vec::new();
         let recipients = self.certificate.keys().with_policy(&policy, None).supported().for_transport_encryption();

@@ -12,6 +12,7 @@ pub mod gpg;
 pub mod handshake;
 pub mod http;
 pub mod lies;
+pub mod measured;
 pub mod packets;
 pub mod planted;
 pub mod proxy;
