@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use rusqlite::OptionalExtension;
+
 use super::originals::original_name;
 use super::shapes::digest_of_shape;
 use super::{FileId, Ledger, LedgerError};
@@ -74,13 +76,13 @@ impl Ledger {
         )
     }
 
-    /// Whether a run has not ended: it works, or was killed.
+    /// Whether the newest run did not come to a good end: it works, was killed, or failed.
     ///
     /// # Errors
     /// Where the ledger cannot be read.
     pub fn is_run_unfinished(&self) -> Result<bool, LedgerError> {
-        let sql = "SELECT EXISTS (SELECT 1 FROM runs WHERE finished IS NULL)";
-        Ok(self.connection.query_row(sql, [], |row| row.get(0))?)
+        let sql = "SELECT coalesce(outcome, 'failed') = 'failed' FROM runs ORDER BY id DESC LIMIT 1";
+        Ok(self.connection.query_row(sql, [], |row| row.get(0)).optional()?.unwrap_or(false))
     }
 
     /// The names that the files of originals and of manifests have.

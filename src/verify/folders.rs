@@ -6,8 +6,8 @@ use std::path::Path;
 use crate::durable::AtPath;
 use crate::ledger::{Ledger, LedgerError};
 
-/// Each of them, as a fault. Where a run works, or was killed, nothing is said: it moves a file to its place before it
-/// records it, and the next run records the same one.
+/// Each of them, as a fault; hidden names are those of files in the making. Where a run works, was killed or failed, nothing is
+/// said: it moves a file to its place before it records it, and the next run records the same one.
 pub(super) fn strangers(ledger: &Ledger) -> Result<Vec<String>, LedgerError> {
     if ledger.is_run_unfinished()? {
         return Ok(Vec::new());
@@ -28,7 +28,7 @@ fn unknown(folder: &Path, known: &HashSet<String>) -> Result<Vec<String>, Ledger
     };
     for entry in entries {
         let name = entry.at(folder)?.file_name();
-        if name.to_str().is_none_or(|name| !known.contains(name)) {
+        if name.to_str().is_none_or(|name| !known.contains(name) && !name.starts_with('.')) {
             unknown.push(format!("{} is named by nothing in the ledger", folder.join(name).display()));
         }
     }

@@ -313,11 +313,7 @@ fn whatever_was_not_synced_may_be_lost() {
     fs::remove_dir_all(firm.path("staging")).unwrap();
     let restage = ["restage", "--json", "--since", "2026-01-01", "--reason", "its disk died"];
     try_scene(&firm, &scene(&firm, "restage", &restage), cases(12));
-    let ledger = rusqlite::Connection::open(firm.path("state/ledger.db")).unwrap();
-    ledger
-        .execute("UPDATE files SET received = received - 40 * 86400, committed = committed - 40 * 86400", [])
-        .unwrap();
-    drop(ledger);
+    firm.rewrite_ledger("UPDATE files SET received = received - 40 * 86400, committed = committed - 40 * 86400");
     try_scene(&firm, &scene(&firm, "retention", &["ingest", "--json", &path("second.pgp")]), cases(12));
     assert_eq!(fs::read_dir(firm.path("state/originals")).unwrap().count(), 1, "retention removed nothing");
 }
