@@ -186,26 +186,15 @@ fn an_auditor_checks_what_was_handed_out_without_the_program() {
     assert!(!by_shell(&folder).0);
 }
 
-/// Each of these is noticed, and named.
-#[test]
-fn whatever_is_altered_removed_put_in_or_moved_is_named() {
-    let firm = firm_with_a_day();
-    map_the_ghost(&firm);
-    firm.replay(0);
-    firm.run(&["restage", "--mailbox", AMY, "--reason", "lost"]).expect(0);
-    let count = links(&firm).len();
-    let whole = fs::read(firm.path("state/ledger.db")).unwrap();
-    assert!(
-        !firm.path("state/ledger.db-wal").exists() || fs::read(firm.path("state/ledger.db-wal")).unwrap().is_empty()
-    );
-    let (last, said) = (count.to_string(), |link: usize| format!("link {link} of the chain"));
-    for (sql, says) in [
-        // The chain itself.
+/// What is done to the chain itself, and what is said of it.
+fn edits_of_the_chain(count: usize) -> Vec<(String, String)> {
+    let said = |link: usize| format!("link {link} of the chain");
+    vec![
         ("UPDATE chain SET line = replace(line, '\"by\":\"', '\"by\":\"x') WHERE seq = 2".to_owned(), said(2)),
         ("UPDATE chain SET hash = zeroblob(32) WHERE seq = 3".into(), said(3)),
         ("DELETE FROM chain WHERE seq = 3".into(), "link 3 of the chain is missing".into()),
         ("DELETE FROM chain WHERE seq IN (3, 4)".into(), "links 3 to 4 of the chain are missing".into()),
-        (format!("DELETE FROM chain WHERE seq = {last}"), "no link of the chain does".into()),
+        (format!("DELETE FROM chain WHERE seq = {count}"), "no link of the chain does".into()),
         (
             "UPDATE chain SET seq = -1 WHERE seq = 2; UPDATE chain SET seq = 2 WHERE seq = 3; UPDATE chain SET seq = 3 WHERE seq = -1"
                 .into(),
@@ -218,49 +207,65 @@ fn whatever_is_altered_removed_put_in_or_moved_is_named() {
         (format!("INSERT INTO chain (seq, line, hash) VALUES ({count} + 1, '[]', x'00')"), said(count + 1)),
         ("UPDATE chain SET seq = -5 WHERE seq = 3".into(), "link -5 of the chain is none".into()),
         ("UPDATE chain SET hash = x'00' WHERE seq = 3".into(), said(3)),
-        // What the tables say.
-        ("UPDATE files SET date = '2020-01-01'".into(), "the commit of icechat.xml.pgp".into()),
-        ("UPDATE files SET signed_by = 'somebody'".into(), "the commit of icechat.xml.pgp".into()),
-        ("UPDATE files SET export_firm = 'EVIL'".into(), "the commit of icechat.xml.pgp".into()),
-        ("UPDATE files SET shape = json_set(shape, '$.footer', json('false'))".into(), "the shape of icechat.xml.pgp".into()),
-        ("UPDATE rule_sets SET settings = '{}' WHERE id = 1".into(), "rule set 1 is not what was kept".into()),
-        ("DELETE FROM file_rule_sets WHERE position = 1".into(), "other rule sets than its manifests have".into()),
-        ("UPDATE in_force SET digest = (SELECT digest FROM shapes WHERE kind = 'profile')".into(), "in force is not the one".into()),
-        ("UPDATE files SET duplicate = 7, skipped = 3, available = available + 10, added = added + 10".into(), "have 0 duplicates".into()),
+    ]
+}
+
+/// What is done to the other tables, and what is said of it.
+const EDITS_OF_THE_TABLES: &[(&str, &str)] = &[
+        ("UPDATE files SET date = '2020-01-01'", "the commit of icechat.xml.pgp"),
+        ("UPDATE files SET signed_by = 'somebody'", "the commit of icechat.xml.pgp"),
+        ("UPDATE files SET export_firm = 'EVIL'", "the commit of icechat.xml.pgp"),
+        ("UPDATE files SET shape = json_set(shape, '$.footer', json('false'))", "the shape of icechat.xml.pgp"),
+        ("UPDATE rule_sets SET settings = '{}' WHERE id = 1", "rule set 1 is not what was kept"),
+        ("DELETE FROM file_rule_sets WHERE position = 1", "other rule sets than its manifests have"),
+        ("UPDATE in_force SET digest = (SELECT digest FROM shapes WHERE kind = 'profile')", "in force is not the one"),
+        ("UPDATE files SET duplicate = 7, skipped = 3, available = available + 10, added = added + 10", "have 0 duplicates"),
         (
             "INSERT INTO run_files SELECT run, 77, file, name, state, reason, available, staged, held, duplicate, rejected, skipped,
-             5000, 0, changed, unknown, unresolved FROM run_files WHERE run = 1"
-                .into(),
-            "placements that no manifest accounts for".into(),
+             5000, 0, changed, unknown, unresolved FROM run_files WHERE run = 1",
+            "placements that no manifest accounts for",
         ),
-        ("INSERT INTO items (time, id, file, ordinal, held, participants) VALUES (9, zeroblob(16), 9999, 0, 0, x'')".into(), "not committed".into()),
+        ("INSERT INTO items (time, id, file, ordinal, held, participants) VALUES (9, zeroblob(16), 9999, 0, 0, x'')", "not committed"),
         (
             "INSERT INTO items (time, id, file, ordinal, held, participants) VALUES (9, zeroblob(16), 1, 9, 0, x'');
-             UPDATE files SET staged = staged + 1, available = available + 1, added = added + 1"
-                .into(),
-            "items, the ledger".into(),
+             UPDATE files SET staged = staged + 1, available = available + 1, added = added + 1",
+            "items, the ledger",
         ),
-        ("INSERT INTO archives (file, entries, refused) VALUES (1, 0, 0)".into(), "or an archive".into()),
-        ("UPDATE files SET name = 'other'".into(), "the receipt of other".into()),
-        ("UPDATE files SET bytes = 1".into(), "the receipt of icechat.xml.pgp".into()),
-        ("UPDATE manifests SET committed = 5 WHERE seq = 1".into(), "the commit of icechat.xml.pgp".into()),
-        ("UPDATE manifests SET entries = entries + 1 WHERE seq = 2".into(), "the commit of icechat.xml.pgp".into()),
-        ("DELETE FROM manifests WHERE seq = 2".into(), "tells of the commit of icechat.xml.pgp".into()),
+        ("INSERT INTO archives (file, entries, refused) VALUES (1, 0, 0)", "or an archive"),
+        ("UPDATE files SET name = 'other'", "the receipt of other"),
+        ("UPDATE files SET bytes = 1", "the receipt of icechat.xml.pgp"),
+        ("UPDATE manifests SET committed = 5 WHERE seq = 1", "the commit of icechat.xml.pgp"),
+        ("UPDATE manifests SET entries = entries + 1 WHERE seq = 2", "the commit of icechat.xml.pgp"),
+        ("DELETE FROM manifests WHERE seq = 2", "tells of the commit of icechat.xml.pgp"),
         (
-            "UPDATE manifests SET seq = 9 WHERE seq = 1; UPDATE manifests SET seq = 1 WHERE seq = 2; UPDATE manifests SET seq = 2 WHERE seq = 9"
-                .into(),
-            "where the chain has".into(),
+            "UPDATE manifests SET seq = 9 WHERE seq = 1; UPDATE manifests SET seq = 1 WHERE seq = 2; UPDATE manifests SET seq = 2 WHERE seq = 9",
+            "where the chain has",
         ),
-        ("UPDATE run_files SET staged = staged + 1 WHERE run = 1".into(), "the commit of icechat.xml.pgp".into()),
-        ("UPDATE runs SET invoked_by = 'nobody'".into(), "the receipt of icechat.xml.pgp".into()),
-        ("UPDATE versions SET put_by = 'nobody' WHERE id = 1".into(), "(by nobody)".into()),
-        ("UPDATE restagings SET reason = 'other'".into(), "a restaging".into()),
-        ("UPDATE files SET original_removed = 9".into(), "the removal of the original of icechat.xml.pgp".into()),
-        ("DELETE FROM certificates".into(), "the certificates in the ledger are others".into()),
-        ("UPDATE shapes SET deflated = x'00' WHERE kind = 'profile'".into(), "the kept profile".into()),
-        ("UPDATE files SET state = 'held'".into(), "of a file that is not committed".into()),
-        ("DELETE FROM rejected; UPDATE files SET rejected = rejected + 1, available = available + 1".into(), "rejected records".into()),
-    ] {
+        ("UPDATE run_files SET staged = staged + 1 WHERE run = 1", "the commit of icechat.xml.pgp"),
+        ("UPDATE runs SET invoked_by = 'nobody'", "the receipt of icechat.xml.pgp"),
+        ("UPDATE versions SET put_by = 'nobody' WHERE id = 1", "(by nobody)"),
+        ("UPDATE restagings SET reason = 'other'", "a restaging"),
+        ("UPDATE files SET original_removed = 9", "the removal of the original of icechat.xml.pgp"),
+        ("DELETE FROM certificates", "the certificates in the ledger are others"),
+        ("UPDATE shapes SET deflated = x'00' WHERE kind = 'profile'", "the kept profile"),
+        ("UPDATE files SET state = 'held'", "of a file that is not committed"),
+        ("DELETE FROM rejected; UPDATE files SET rejected = rejected + 1, available = available + 1", "rejected records"),
+];
+
+/// Each of these is noticed, and named.
+#[test]
+fn whatever_is_altered_removed_put_in_or_moved_is_named() {
+    let firm = firm_with_a_day();
+    map_the_ghost(&firm);
+    firm.replay(0);
+    firm.run(&["restage", "--mailbox", AMY, "--reason", "lost"]).expect(0);
+    let count = links(&firm).len();
+    let whole = fs::read(firm.path("state/ledger.db")).unwrap();
+    assert!(
+        !firm.path("state/ledger.db-wal").exists() || fs::read(firm.path("state/ledger.db-wal")).unwrap().is_empty()
+    );
+    let tables = EDITS_OF_THE_TABLES.iter().map(|(sql, says)| ((*sql).to_owned(), (*says).to_owned()));
+    for (sql, says) in edits_of_the_chain(count).into_iter().chain(tables) {
         fs::write(firm.path("state/ledger.db"), &whole).unwrap();
         let connection = ledger(&firm);
         connection.pragma_update(None, "foreign_keys", "OFF").unwrap();
@@ -442,7 +447,8 @@ fn placeless(line: &str, state: &str) -> String {
     let mut line: Value = serde_json::from_str(line).unwrap();
     line["state"] = state.into();
     let line = line.as_object_mut().unwrap();
-    (line.remove("eml"), line.remove("mailboxes"));
+    line.remove("eml");
+    line.remove("mailboxes");
     serde_json::to_string(line).unwrap()
 }
 

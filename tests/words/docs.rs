@@ -271,8 +271,9 @@ fn each_test_that_the_pages_name_exists() {
         .collect();
     let mut named = 0;
     for page in ["docs/threat-model.md", "docs/guarantees.md"] {
-        for file in text(page).split('`').skip(1).step_by(2).filter(|word| word.contains('/') && word.ends_with(".rs"))
-        {
+        let is_source =
+            |word: &&str| word.contains('/') && Path::new(word).extension().is_some_and(|suffix| suffix == "rs");
+        for file in text(page).split('`').skip(1).step_by(2).filter(is_source) {
             let places = ["tests", "."].map(|folder| root().join(folder).join(file));
             assert!(places.iter().any(|place| place.is_file()), "{page} names {file}");
         }
