@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::durable::{AtPath, PathError};
+use crate::durable::{AtPath, PathError, open_regular};
 use crate::ledger::{Ledger, LedgerError, Link};
 
 /// Why the evidence could not be handed out.
@@ -82,12 +82,12 @@ pub fn export(ledger: &Ledger, folder: &Path) -> Result<HandedOut, EvidenceError
         let name = &recorded.finished.name;
         let from = ledger.manifests().join(name);
         // What is not there is what somebody wants to see: the rest is handed out all the same.
-        match File::open(&from) {
+        match open_regular(&from) {
             Ok(mut manifest) => {
                 create(&manifests.join(name), |file| io::copy(&mut manifest, file).map(drop))?;
                 handed_out.manifests += 1;
             }
-            Err(error) => handed_out.missing.push(format!("{name}: {error}")),
+            Err(error) => handed_out.missing.push(format!("{name}: {}", error.source)),
         }
     }
     handed_out.head = links.pop();

@@ -3,6 +3,8 @@
 mod account;
 mod folders;
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
 use self::account::Accounts;
@@ -42,6 +44,9 @@ pub struct Verified {
     /// Originals that were not there, and why not: retention may have removed them since.
     #[serde(skip)]
     missing: Vec<(FileRow, String)>,
+    /// Files that nothing named: a run may have recorded them since.
+    #[serde(skip)]
+    strangers: Vec<PathBuf>,
 }
 
 /// Compares everything, as it was at one moment of the ledger, and looks for a hash of the chain that was noted elsewhere, if
@@ -58,6 +63,8 @@ pub fn verify(ledger: &Ledger, config: &Config, noted: Option<Sha256>) -> Result
             found.faults.push(fault);
         }
     }
+    let strangers = std::mem::take(&mut found.strangers);
+    found.part(folders::still_strangers(ledger, strangers));
     Ok(found)
 }
 
@@ -72,7 +79,10 @@ fn compare(ledger: &Ledger, config: &Config, noted: Option<Sha256>) -> Result<Ve
     found.faults.append(&mut found.chain.faults);
     found.part(ledger.altered_shapes());
     found.part(ledger.books_astray());
-    found.part(folders::strangers(ledger));
+    match folders::strangers(ledger) {
+        Ok(strangers) => found.strangers = strangers,
+        Err(error) => found.fault(&error),
+    }
     let mut staging = Standing { view: None, claims: Vec::new() };
     match View::of(config, Patience::Work) {
         Ok(view) => staging.view = Some(view),

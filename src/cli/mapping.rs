@@ -95,7 +95,7 @@ fn check(files: &[PathBuf], json: bool) -> Result<ExitCode, Failure> {
     // Rows that are warned of count; they only look damaged.
     let (entries, errors, warnings): (_, Vec<String>, Vec<String>) = match Mapping::parse(&read) {
         Ok(read) => {
-            let open = read.open.iter().map(|file| format!("{file}: {OPEN}"));
+            let open = read.open.iter().map(|file| format!("{}: {OPEN}", file.name));
             let warnings = read.warnings.iter().map(|warning| chain(warning)).chain(open);
             (read.mapping.len(), Vec::new(), warnings.collect())
         }

@@ -54,8 +54,16 @@ fn what_a_killed_writer_left_goes_with_the_next_write_and_what_others_write_stay
     dead.wait().unwrap();
     let own = std::process::id();
     // The first process of all always works.
-    let stays = [".key.1.tmp".to_owned(), format!(".other.{}.tmp", dead.id()), ".key.x.tmp".to_owned()];
-    let goes = [format!(".key.{}.tmp", dead.id()), format!(".key.{own}.tmp")];
+    let link = std::fs::read_link("/proc/self/ns/pid").unwrap();
+    let here: String = link.to_str().unwrap().chars().filter(char::is_ascii_digit).collect();
+    let stays = [
+        format!(".key.{here}.1.tmp"),
+        format!(".other.{here}.{}.tmp", dead.id()),
+        format!(".key.{here}.x.tmp"),
+        // Of another container.
+        format!(".key.1.{}.tmp", dead.id()),
+    ];
+    let goes = [format!(".key.{here}.{}.tmp", dead.id()), format!(".key.{here}.{own}.tmp")];
     for name in stays.iter().chain(&goes) {
         std::fs::write(dir.path().join(name), "half of i").unwrap();
     }

@@ -12,6 +12,7 @@ use crate::config::{Config, read_list};
 use crate::durable::PathError;
 use crate::export::{Email, ImId};
 use crate::ledger::{Ledger, LedgerError};
+use crate::resolve::mapping::OpenFile;
 use crate::resolve::{MailboxList, Mapping, ReadList, RowError};
 
 /// What operators drop, and what the tenant says.
@@ -232,7 +233,8 @@ pub fn find(config: &Config, ledger: Option<&Ledger>) -> Result<Found, InputErro
 fn read_mapping(config: &Config, kept: Option<&Mapping>) -> Result<Read<Mapping>, Rejected> {
     let files = config.mapping.read_files().map_err(Rejected::Unreadable)?;
     let read = Mapping::parse(&files).map_err(Rejected::Rows)?;
-    let open = read.open.into_iter().map(OpenEnd).collect();
+    let adds = |file: &&OpenFile| kept.is_none_or(|kept| !kept.has_all_of(file, &read.mapping));
+    let open = read.open.iter().filter(adds).map(|file| OpenEnd(file.name.clone())).collect();
     let warnings = read.warnings.iter().map(|warning| chain(warning)).collect();
     whole(kept, Read { set: Arc::new(read.mapping), warnings }, open)
 }

@@ -65,7 +65,7 @@ impl Ledger {
              signed_by = ?3 WHERE id = ?1",
             params![id, now.as_second(), read.signed_by],
         )?;
-        super::files::supersede(&transaction, file.id, run)?;
+        super::held::supersede(&transaction, file.id, run)?;
         note(&transaction, file, "read", None, run)?;
         chain::append(&transaction, chain::Source::Archive, id)?;
         transaction.commit()?;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{Connection, Transaction, params};
 
+use super::held::Pass;
 use super::manifest::Finished;
 use super::{FileId, FileRow, Ledger, LedgerError, RuleSetId, RunId, Scratch, Staying, chain};
 use crate::books::Books;
@@ -124,7 +125,7 @@ impl Ledger {
     pub fn commit(&self, scratch: &Scratch<'_>, commit: &Commit<'_>, now: Timestamp) -> Result<(), LedgerError> {
         let transaction = Transaction::new_unchecked(scratch.connection, rusqlite::TransactionBehavior::Immediate)?;
         let file = commit.file.id.0;
-        take_items(&transaction, commit)?;
+        take_items(&transaction, commit, Pass::Whole)?;
         transaction.execute(
             "INSERT INTO main.rejected SELECT ?1, line, ordinal, kind, reason FROM scratch.rejected",
             [file],
@@ -149,7 +150,7 @@ impl Ledger {
             ],
         )?;
         super::presence::take(&transaction, &commit.staying)?;
-        super::files::supersede(&transaction, commit.file.id, commit.run)?;
+        super::held::supersede(&transaction, commit.file.id, commit.run)?;
         note_in_run(&transaction, commit)?;
         note_manifest(&transaction, commit, now)?;
         transaction.commit()?;
@@ -175,7 +176,7 @@ impl Ledger {
             "DELETE FROM main.rejected WHERE file = ?1 AND ordinal IN (SELECT ordinal FROM scratch.accepted)",
             [file],
         )?;
-        take_items(&transaction, commit)?;
+        take_items(&transaction, commit, Pass::Whole)?;
         transaction.execute(
             "INSERT INTO main.file_rule_sets SELECT ?1, max(position) + 1, ?2 FROM main.file_rule_sets WHERE file = ?1
              HAVING NOT EXISTS (SELECT 1 FROM main.file_rule_sets WHERE file = ?1 AND rule_set = ?2)",
@@ -219,7 +220,7 @@ impl Ledger {
         now: Timestamp,
     ) -> Result<(), LedgerError> {
         let transaction = Transaction::new_unchecked(scratch.connection, rusqlite::TransactionBehavior::Immediate)?;
-        take_items(&transaction, commit)?;
+        take_items(&transaction, commit, Pass::Later)?;
         super::following::end(&transaction, commit.file.id, archive)?;
         let counts = commit.books.items;
         transaction.execute(
@@ -238,7 +239,7 @@ impl Ledger {
 }
 
 /// Moves what the pass noted into the ledger, sorted, so that each page of the tree is touched once.
-fn take_items(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(), LedgerError> {
+fn take_items(transaction: &Transaction<'_>, commit: &Commit<'_>, pass: Pass) -> Result<(), LedgerError> {
     let file = commit.file.id.0;
     // Items of other exports that this one's further participants released.
     transaction.execute(
@@ -280,7 +281,7 @@ fn take_items(transaction: &Transaction<'_>, commit: &Commit<'_>) -> Result<(), 
     super::attachments::take_attachments(transaction, commit.file.id)?;
     super::following::take(transaction, commit.file.id)?;
     super::people::take(transaction)?;
-    super::held::take_people(transaction, commit.file.id)
+    super::held::take_people(transaction, commit.file.id, pass)
 }
 
 /// The participants of ours without a mailbox that a pass noted, as the report's JSON.

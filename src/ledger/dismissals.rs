@@ -84,6 +84,7 @@ impl Ledger {
     pub fn dismiss(&self, matters: &[Matter], reason: &str, now: Timestamp) -> Result<Vec<bool>, LedgerError> {
         let transaction = self.writing()?;
         let mut newly = Vec::with_capacity(matters.len());
+        let by = invoked_by();
         for matter in matters {
             let (kind, file, time, item, ordinal) = match *matter {
                 Matter::File(file) => ("file", file, None, None, None),
@@ -93,7 +94,7 @@ impl Ledger {
             let added = transaction.execute(
                 "INSERT INTO dismissals (file, kind, time, item, ordinal, reason, dismissed_by, dismissed, linked)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, 1) ON CONFLICT DO NOTHING",
-                params![file.0, kind, time, item, ordinal, reason, invoked_by(), now.as_second()],
+                params![file.0, kind, time, item, ordinal, reason, by, now.as_second()],
             )?;
             if added == 1 {
                 chain::append(&transaction, chain::Source::Dismissal, transaction.last_insert_rowid())?;

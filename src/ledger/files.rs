@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Row, params};
 
 use super::originals::original_name;
 use super::{Ledger, LedgerError, RunId, chain};
@@ -330,7 +330,7 @@ impl Ledger {
         let counts = file.counts;
         let duplicate = counts.staged + counts.held + counts.duplicate;
         let transaction = self.connection.unchecked_transaction()?;
-        supersede(&transaction, file.id, run)?;
+        super::held::supersede(&transaction, file.id, run)?;
         let state = if self.is_archive(file.id)? { "read" } else { "staged" };
         transaction.execute(
             "INSERT INTO run_files VALUES (?1, (SELECT count(*) FROM run_files WHERE run = ?1), ?2, ?3, ?8, NULL,
@@ -377,19 +377,6 @@ impl Ledger {
         }
         Ok(())
     }
-}
-
-/// A good file that the site has under the name of one that earlier runs held, and not an older one, is the site's own
-/// answer to that one. A file that a person brings is not: names repeat.
-pub(super) fn supersede(connection: &Connection, file: FileId, run: RunId) -> Result<(), LedgerError> {
-    connection.execute(
-        "UPDATE files SET state = 'superseded', superseded_by = ?1
-         WHERE state = 'held' AND id <> ?1 AND received_run <> ?2 AND id IN (
-           SELECT old.file FROM sightings old JOIN sightings new ON new.name = old.name AND new.mtime >= old.mtime
-           WHERE new.file = ?1)",
-        params![file.0, run.0],
-    )?;
-    Ok(())
 }
 
 fn spool_name(path: &Path) -> Result<&str, LedgerError> {

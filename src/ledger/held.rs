@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rusqlite::{Transaction, params};
+use rusqlite::{Connection, Transaction, params};
 
 use super::dismissals::Matter;
 use super::questions::timestamp;
-use super::{FileId, Ledger, LedgerError, Scratch};
+use super::{FileId, Ledger, LedgerError, RunId, Scratch};
 use crate::digest::{Hasher, ItemId, Sha256};
 
 /// A held file.
@@ -249,16 +249,44 @@ impl Scratch<'_> {
     }
 }
 
+/// A good file that the site has under the name of one that earlier runs held, and not an older one, is the site's own
+/// answer to that one. A file that a person brings is not: names repeat. One that came damaged and was fetched again has no
+/// sighting of its own any more.
+pub(super) fn supersede(connection: &Connection, file: FileId, run: RunId) -> Result<(), LedgerError> {
+    connection.execute(
+        "UPDATE files SET state = 'superseded', superseded_by = ?1
+         WHERE state = 'held' AND id <> ?1 AND received_run <> ?2 AND (
+           id IN (SELECT old.file FROM sightings old JOIN sightings new ON new.name = old.name AND new.mtime >= old.mtime
+             WHERE new.file = ?1)
+           OR (name IN (SELECT name FROM sightings WHERE file = ?1) AND id NOT IN (SELECT file FROM sightings)
+             AND received_run IN (SELECT id FROM runs WHERE at_site)))",
+        params![file.0, run.0],
+    )?;
+    Ok(())
+}
+
+/// What of an export a pass has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pass {
+    /// All of it.
+    Whole,
+    /// Attachments that came after the items which name them.
+    Later,
+}
+
 /// Moves whom a pass found lacking into the ledger: of items that are held, and of those that were dismissed when they
-/// were, so that placing one of these for others asks nobody about it again.
-pub(super) fn take_people(transaction: &Transaction<'_>, file: FileId) -> Result<(), LedgerError> {
-    transaction.execute("DELETE FROM main.held_people WHERE file = ?1", [file.0])?;
+/// were, so that placing one of these for others asks nobody about it again. A pass over the whole export knows all of them; one
+/// for attachments that came late knows of these alone.
+pub(super) fn take_people(transaction: &Transaction<'_>, file: FileId, extent: Pass) -> Result<(), LedgerError> {
+    if extent == Pass::Whole {
+        transaction.execute("DELETE FROM main.held_people WHERE file = ?1", [file.0])?;
+    }
     transaction.execute_batch(
         "DELETE FROM main.held_people WHERE (time, id) IN (SELECT r.time, r.id FROM scratch.released r WHERE NOT EXISTS (
            SELECT 1 FROM main.dismissals d WHERE d.kind = 'item' AND d.time = r.time AND d.item = r.id))",
     )?;
     transaction.execute(
-        "INSERT INTO main.held_people SELECT h.time, h.id, ?1, h.circle FROM scratch.held_people h
+        "INSERT OR IGNORE INTO main.held_people SELECT h.time, h.id, ?1, h.circle FROM scratch.held_people h
          WHERE EXISTS (SELECT 1 FROM main.items i WHERE i.time = h.time AND i.id = h.id AND i.held = 1)
          OR EXISTS (SELECT 1 FROM main.dismissals d WHERE d.kind = 'item' AND d.time = h.time AND d.item = h.id)",
         [file.0],

@@ -55,7 +55,16 @@ pub struct ReadMapping {
     /// Cells that count as they stand, though a spreadsheet seems to have changed them.
     pub warnings: Vec<Warning>,
     /// Files whose last row has no line end: it may have been cut off.
-    pub open: Vec<String>,
+    pub open: Vec<OpenFile>,
+}
+
+/// A file whose last row has no line end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OpenFile {
+    /// Its name.
+    pub name: String,
+    /// The `ImId`s in it, folded.
+    im_ids: Vec<Box<str>>,
 }
 
 /// Whose an `ImId` is, and when. Nearly all are somebody's for good, and cost no more than that.
@@ -113,6 +122,14 @@ impl Mapping {
     /// Each folded `ImId` and whose it is, in no order.
     pub(super) fn bindings(&self) -> impl Iterator<Item = (&str, &Binding)> {
         self.bindings.iter().map(|(im_id, binding)| (&**im_id, binding))
+    }
+
+    /// Whether a file in it says nothing that this set does not say, and all that this set says is there: then nothing of the
+    /// file can have been cut off.
+    pub fn has_all_of(&self, file: &OpenFile, new: &Self) -> bool {
+        let has_not_changed = |im_id: &str| self.bindings.get(im_id) == new.bindings.get(im_id);
+        file.im_ids.iter().all(|im_id| has_not_changed(im_id))
+            && self.bindings.keys().all(|im_id| new.bindings.contains_key(im_id))
     }
 
     /// Whose a folded `ImId` is.

@@ -198,6 +198,15 @@ fn an_open_last_row_counts_where_it_spoils_nothing() {
     assert_eq!(inputs::find(&archive.config, None).unwrap().mapping.unwrap().set.len(), 3);
     archive.map(&(new + "\n"));
     assert_eq!(found(&archive, &ledger).mapping.unwrap().set.len(), 3);
+
+    // Beside an open file of which every row is in force, others may come; but where a row that is in force is gone, it may be
+    // what was cut off.
+    let other = archive.config.mapping.directory.join("other.csv");
+    archive.map(OLD.trim_end());
+    fs::write(&other, "ImId,Mailbox\nchen,wei@contoso.com\n").unwrap();
+    assert_eq!(found(&archive, &ledger).mapping.unwrap().set.len(), 3);
+    archive.map("ImId,Mailbox\nadams17,amy@contoso.com");
+    assert!(found(&archive, &ledger).mapping.is_err());
 }
 
 /// The same as people meet it: whose chat it is does not change by half an address, and a person can confirm the file.

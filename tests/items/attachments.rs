@@ -960,3 +960,28 @@ fn an_export_whose_control_totals_never_come_is_held() {
     deliver(&firm, "acme.261119.txt.asc", b"Messages: 1\n");
     assert_eq!(file(&firm.ingest(3), "acme.261119.xml.pgp")["items"]["staged"], 1);
 }
+
+/// What is held is another pass's matter: an archive that comes late neither forgets whom it concerns nor asks again about what
+/// a person decided.
+#[test]
+fn what_comes_late_forgets_nothing_about_what_is_held() {
+    let firm = hasty();
+    let lacking = message("m-h", "who@contoso.com.", &["whose@contoso.com."], "for nobody");
+    firm.deliver_export("acme.261119.xml.pgp", &export(&[named("a", "F-1"), named("b", "F-2"), lacking]));
+    firm.ingest(3);
+    let held = || firm.run(&["held", "list", "--json"]).json()["items"].clone();
+    let before = held();
+    assert_eq!(before[0]["items"][0]["participants"].as_array().map(Vec::len), Some(2), "{before:#}");
+    deliver(&firm, "acme.att.261119.tar.gz.pgp", &tar_gz(&[("F-1", b"came late")]));
+    firm.ingest(3);
+    assert_eq!(held(), before);
+    firm.run(&["verify", "--deep"]).expect(0);
+
+    let id = before[0]["id"].as_str().unwrap();
+    firm.run(&["held", "dismiss", id, "--reason", "a test of the vendor's"]).expect(0);
+    deliver(&firm, "acme.att.261120.tar.gz.pgp", &tar_gz(&[("F-2", b"came later")]));
+    firm.ingest(0);
+    let needs = firm.run(&["status", "--json"]).expect(0).json()["needs"].clone();
+    assert_eq!((&needs["held_items"], &needs["unresolved"]), (&json!(0), &json!(0)));
+    firm.run(&["verify", "--deep"]).expect(0);
+}

@@ -221,8 +221,9 @@ fn what_came_damaged_is_fetched_again_when_asked() {
     server.shared().liar().repent();
     lab.firm.run(&["ingest"]).expect(3);
     assert!(lab.firm.staged().is_empty());
-    lab.firm.run(&["ingest", "--retry"]);
+    lab.firm.run(&["ingest", "--retry"]).expect(0);
     assert_eq!(lab.firm.staged(), lab.truth);
+    lab.firm.run(&["verify", "--deep"]).expect(0);
     assert!(server.shared().rack().files.is_empty(), "what was committed went from the site");
 }
 

@@ -216,7 +216,7 @@ impl Firm {
         ledger.execute_batch(sql).unwrap();
         ledger
             .execute_batch(
-                "DROP TABLE chain;
+                "DROP TABLE chain; DROP INDEX manifests_by_file;
                  DROP TRIGGER files_linked; DROP TRIGGER versions_linked; DROP TRIGGER dismissals_linked;
                  DROP TRIGGER restagings_linked; DROP TRIGGER manifests_linked;
                  ALTER TABLE manifests DROP COLUMN position; ALTER TABLE manifests DROP COLUMN shape;

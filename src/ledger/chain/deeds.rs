@@ -58,7 +58,13 @@ pub(super) fn all(connection: &Connection) -> Result<Vec<Deed>, LedgerError> {
 impl Source {
     /// The deeds of one row, or of all.
     pub(super) fn deeds(self, connection: &Connection, row: Option<i64>) -> Result<Vec<Deed>, LedgerError> {
-        let mut statement = connection.prepare_cached(self.sql())?;
+        let (sql, key) = self.sql();
+        let sql = match row {
+            // Asked for one, SQLite is to find it, not to look through all.
+            Some(_) => format!("{sql} AND {key} = ?1"),
+            None => format!("{sql} AND ?1 IS NULL ORDER BY {key}"),
+        };
+        let mut statement = connection.prepare_cached(&sql)?;
         let rows = statement.query_map([row], |row| self.deed(row))?;
         let mut deeds = rows.collect::<Result<Vec<_>, _>>()?;
         for deed in &mut deeds {
@@ -69,43 +75,49 @@ impl Source {
         Ok(deeds)
     }
 
-    /// When, who and by which run come first.
-    fn sql(self) -> &'static str {
+    /// When, who and by which run come first; and by which column a row is found, and all are in order.
+    fn sql(self) -> (&'static str, &'static str) {
         match self {
-            Self::Received => {
+            Self::Received => (
                 "SELECT f.received, r.invoked_by, r.name, f.name, f.sha256, f.bytes
-                 FROM main.files f JOIN main.runs r ON r.id = f.received_run WHERE ?1 IS NULL OR f.id = ?1 ORDER BY f.id"
-            }
-            Self::InForce => {
+                 FROM main.files f JOIN main.runs r ON r.id = f.received_run WHERE true",
+                "f.id",
+            ),
+            Self::InForce => (
                 "SELECT since, put_by, NULL, kind, digest, entries, added, removed, changed
-                 FROM main.versions WHERE ?1 IS NULL OR id = ?1 ORDER BY id"
-            }
-            Self::Commit => {
+                 FROM main.versions WHERE true",
+                "id",
+            ),
+            Self::Commit => (
                 "SELECT m.committed, r.invoked_by, r.name, f.name, f.sha256, r.verb, m.name, m.sha256, m.entries, s.digest,
-                   f.profile, m.shape, f.date, f.export_firm, f.signed_by, b.position IS NOT NULL, b.available, b.staged, b.held, b.duplicate, b.rejected, b.skipped,
-                   b.placements_staged, b.placements_existing, b.changed
+                   f.profile, m.shape, f.date, f.export_firm, f.signed_by, b.position IS NOT NULL, b.available,
+                   b.staged, b.held, b.duplicate, b.rejected, b.skipped, b.placements_staged, b.placements_existing, b.changed
                  FROM main.manifests m JOIN main.runs r ON r.id = m.run JOIN main.files f ON f.id = m.file
                  JOIN main.rule_sets s ON s.id = m.rule_set
                  LEFT JOIN main.run_files b ON b.run = m.run AND b.position = m.position
-                 WHERE ?1 IS NULL OR m.seq = ?1 ORDER BY m.seq"
-            }
-            Self::Archive => {
+                 WHERE true",
+                "m.seq",
+            ),
+            Self::Archive => (
                 "SELECT f.committed, '', NULL, f.name, f.sha256, a.entries, a.refused
-                 FROM main.archives a JOIN main.files f ON f.id = a.file WHERE ?1 IS NULL OR a.file = ?1
-                 ORDER BY f.committed, f.id"
-            }
-            Self::Restage => {
+                 FROM main.archives a JOIN main.files f ON f.id = a.file WHERE true",
+                "a.file",
+            ),
+            Self::Restage => (
                 "SELECT r.started, s.restaged_by, r.name, s.asked, s.reason
-                 FROM main.restagings s JOIN main.runs r ON r.id = s.run WHERE ?1 IS NULL OR s.run = ?1 ORDER BY s.run"
-            }
-            Self::Dismissal => {
+                 FROM main.restagings s JOIN main.runs r ON r.id = s.run WHERE true",
+                "s.run",
+            ),
+            Self::Dismissal => (
                 "SELECT d.dismissed, d.dismissed_by, NULL, f.name, f.sha256, d.kind, d.item, d.time, d.ordinal, d.reason
-                 FROM main.dismissals d JOIN main.files f ON f.id = d.file WHERE ?1 IS NULL OR d.id = ?1 ORDER BY d.id"
-            }
-            Self::Retention => {
+                 FROM main.dismissals d JOIN main.files f ON f.id = d.file WHERE true",
+                "d.id",
+            ),
+            Self::Retention => (
                 "SELECT original_removed, coalesce(original_removed_by, ''), NULL, name, sha256
-                 FROM main.files WHERE original_removed IS NOT NULL AND (?1 IS NULL OR id = ?1) ORDER BY id"
-            }
+                 FROM main.files WHERE original_removed IS NOT NULL",
+                "id",
+            ),
         }
     }
 

@@ -16,6 +16,7 @@ CREATE TABLE chain (
 ) STRICT;
 CREATE INDEX chain_by_run ON chain (run, seq);
 
+CREATE INDEX manifests_by_file ON manifests (file, seq);
 ALTER TABLE manifests ADD COLUMN position INTEGER;
 ALTER TABLE manifests ADD COLUMN shape BLOB;
 ALTER TABLE files ADD COLUMN original_removed_by TEXT;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Binding, Mapping, ReadMapping, Target, Term};
+use super::{Binding, Mapping, OpenFile, ReadMapping, Target, Term};
 use crate::export::ImId;
 use crate::resolve::damage::{Damage, Digits, Warning};
 use crate::resolve::fault::{Column, Fault, RowError};
@@ -48,7 +48,7 @@ struct Reading {
     im_ids: Vec<Option<Column>>,
     errors: Vec<(usize, RowError)>,
     warnings: Vec<(usize, Warning)>,
-    open: Vec<String>,
+    open: Vec<OpenFile>,
     digits: Digits,
 }
 
@@ -83,15 +83,17 @@ impl Reading {
             to: table.column(&[TO]),
         };
         self.im_ids[number] = Some(columns.im_id);
-        self.open.extend(table.is_open().then(|| file.to_owned()));
-        table.for_each(|row| {
-            if let Err(error) = self.read_row(number, row, columns) {
-                self.errors.push((number, error));
-            }
-        })
+        let mut open = table.is_open().then(|| OpenFile { name: file.to_owned(), ..OpenFile::default() });
+        table.for_each(|row| match self.read_row(number, row, columns) {
+            Ok(im_id) => open.iter_mut().for_each(|open| open.im_ids.push(im_id.clone())),
+            Err(error) => self.errors.push((number, error)),
+        })?;
+        self.open.extend(open);
+        Ok(())
     }
 
-    fn read_row(&mut self, file: usize, row: &Row<'_>, columns: Columns) -> Result<(), RowError> {
+    /// The folded `ImId` of the row.
+    fn read_row(&mut self, file: usize, row: &Row<'_>, columns: Columns) -> Result<Box<str>, RowError> {
         let mailbox = row.filled(columns.mailbox)?;
         let target = Target::parse(mailbox).map_err(|error| row.fault(columns.mailbox, error))?;
         let im_id = row.filled(columns.im_id)?;
@@ -104,8 +106,9 @@ impl Reading {
             self.warnings.extend(Damage::of(cell).map(|damage| (file, row.warning(column, damage))));
         }
         self.digits.note(im_id, file, row.line);
-        self.add(key.into_folded(), Place { term, file, line: row.line });
-        Ok(())
+        let key = key.into_folded();
+        self.add(key.clone(), Place { term, file, line: row.line });
+        Ok(key)
     }
 
     fn add(&mut self, im_id: Box<str>, place: Place) {

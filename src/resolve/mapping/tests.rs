@@ -534,7 +534,8 @@ fn the_one_cut_that_cannot_be_told_is_said() {
     // force (`inputs::find`).
     let read = |csv: &str| Mapping::parse(&[("desk.csv".to_owned(), csv.into())]).unwrap();
     let cut = read("ImId,Mailbox\na,a@contoso.co");
-    assert_eq!((said(&cut.mapping), cut.open), ("a\ta@contoso.co\n".to_owned(), vec!["desk.csv".to_owned()]));
+    assert_eq!(said(&cut.mapping), "a\ta@contoso.co\n");
+    assert_eq!(cut.open.iter().map(|file| file.name.as_str()).collect::<Vec<_>>(), ["desk.csv"]);
     for whole in
         ["ImId,Mailbox\na,a@contoso.com\n", "ImId,Mailbox\ra,a@contoso.com\r", "ImId,Mailbox\na,a@contoso.com\n\n"]
     {
