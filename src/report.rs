@@ -4,6 +4,7 @@
 pub mod cell;
 pub mod coverage;
 pub mod day;
+pub mod deed;
 mod outlook;
 pub mod rows;
 pub mod runs;
@@ -199,6 +200,15 @@ fn unresolved(report: &RunReport) -> Vec<Value> {
             person
         })
         .collect()
+}
+
+/// A number and what it counts.
+pub fn counted(count: u64, noun: &str) -> String {
+    match (count, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{count} {stem}ies"),
+        (_, None) => format!("{count} {noun}s"),
+    }
 }
 
 /// JSON that this program wrote into its own ledger.

@@ -13,6 +13,7 @@ use crate::config::Config;
 use crate::evidence::{self, HandedOut};
 use crate::exit_code::ExitCode;
 use crate::ledger::{Ledger, LedgerError, Link};
+use crate::report::{counted, deed};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
@@ -71,17 +72,10 @@ fn list(config: &Config, ledger: &Ledger, since: Option<Date>, as_json: bool) ->
     Ok(ExitCode::Complete)
 }
 
-/// One line: place, when, who, what, and what is particular to that.
+/// One line: place, when, who, what and why.
 fn words(link: &Link, says: &Value) -> String {
     let word = |key: &str| says[key].as_str().unwrap_or("-").to_owned();
-    let beside = ["link", "at", "by", "what", "run"];
-    let more = says.as_object().into_iter().flatten().filter(|(key, _)| !beside.contains(&key.as_str()));
-    let more: Vec<String> = more.map(|(key, value)| format!("{key} {}", plain(value))).collect();
-    format!("{:>6}  {}  {}  {}: {}", link.seq, word("at"), word("by"), word("what"), more.join(", "))
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+    format!("{:>6}  {}  {}  {}", link.seq, word("at"), word("by"), deed::words(says))
 }
 
 fn export(ledger: &Ledger, folder: &Path, as_json: bool) -> Result<ExitCode, Failure> {
@@ -95,7 +89,9 @@ fn export(ledger: &Ledger, folder: &Path, as_json: bool) -> Result<ExitCode, Fai
     } else {
         let newest = head.map_or_else(String::new, |head| format!(", the newest {head}"));
         output::print(&format!(
-            "{links} links of the chain and {manifests} manifests are in {}{newest}; README.txt there says how to check them",
+            "{} of the chain and {} are in {}{newest}; README.txt there says how to check them",
+            counted(links, "link"),
+            counted(manifests as u64, "manifest"),
             folder.display()
         ))?;
     }

@@ -161,22 +161,7 @@ impl Deed {
 
     /// What was done, and why.
     fn words(&self) -> String {
-        let name = self.word("name");
-        match self.word("what") {
-            "received" => format!("{name} came: {} bytes", self.says["bytes"]),
-            "commit" => {
-                let books = &self.says["books"]["items"];
-                let books = if books.is_null() {
-                    String::new()
-                } else {
-                    format!(": {} staged, {} held, {} duplicate", books["staged"], books["held"], books["duplicate"])
-                };
-                format!("{} of {name} committed{books}; manifest {}", self.word("verb"), self.word("manifest_sha256"))
-            }
-            "dismissal" => format!("{} in {name} dismissed: {}", self.word("matter"), self.word("reason")),
-            "retention" => format!("the original of {name} removed by retention"),
-            other => format!("{other} of {name}"),
-        }
+        super::deed::words(&self.says)
     }
 }
 
