@@ -138,6 +138,8 @@ pub(crate) struct Tools<'a> {
     run: RunId,
     /// What a held file's fate depended on.
     circumstances: Sha256,
+    /// Whether a list could not be made: this run does not try again.
+    list_failed: AtomicBool,
 }
 
 impl<'a> Tools<'a> {
@@ -304,6 +306,7 @@ fn tools<'a>(
         workers: job.config.workers().get(),
         run,
         circumstances: circumstances(job),
+        list_failed: AtomicBool::new(false),
     }
 }
 

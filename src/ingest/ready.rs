@@ -1,6 +1,8 @@
 //! After each commit the importer is told what is new: a list for each run, made from the run's manifests alone. So a run
 //! that was killed between the two is no loss: whoever works next makes the list that is missing, the same as it had been.
 
+use std::sync::atomic::Ordering;
+
 use tracing::error;
 
 use super::{IngestError, Tools};
@@ -28,6 +30,10 @@ pub(super) fn list_what_is_due(tools: &Tools<'_>) -> Result<(), IngestError> {
 /// `verify` and monitoring tell as well.
 pub(super) fn list_what_is_new(tools: &Tools<'_>) -> Result<(), IngestError> {
     let Some(target) = tools.target else { return Ok(()) };
+    // A sync that failed must not be tried again; the next run makes the list.
+    if tools.list_failed.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     for (run, name) in tools.ledger.runs_to_list()? {
         match list(tools, target, run, &name) {
             Err(IngestError::Ledger(cause @ (LedgerError::Damaged(_) | LedgerError::File(_)))) => {
@@ -36,7 +42,10 @@ pub(super) fn list_what_is_new(tools: &Tools<'_>) -> Result<(), IngestError> {
                     chain(&cause)
                 );
             }
-            listed => listed?,
+            listed => {
+                tools.list_failed.store(listed.is_err(), Ordering::Relaxed);
+                listed?;
+            }
         }
     }
     Ok(())
