@@ -186,8 +186,31 @@ pub(super) fn parameter_name(original: Option<&str>) -> String {
     if looks_encoded(&shown) { shown.replace("=?", "=_") } else { shown }
 }
 
-/// As the value of an extended parameter (RFC 2231 section 4; RFC 5987 says which characters may stand as they are).
-pub(super) fn percent_encoded(name: &str) -> String {
+/// How much of an extended parameter stands on a line, which may have 998 characters (RFC 5322 section 2.1.1).
+const PIECE: usize = 900;
+
+/// An extended parameter (RFC 2231 section 4); in pieces where it is too long for a line (section 3). No letter is cut in two:
+/// there are readers that decode each piece by itself.
+pub(super) fn extended(parameter: &str, value: &str) -> String {
+    let mut pieces = vec![String::new()];
+    for letter in value.chars() {
+        let encoded = percent_encoded(letter.encode_utf8(&mut [0; 4]));
+        match pieces.last_mut() {
+            Some(piece) if piece.len() + encoded.len() <= PIECE => piece.push_str(&encoded),
+            _ => pieces.push(encoded),
+        }
+    }
+    if let [whole] = &pieces[..] {
+        return format!("{parameter}*=UTF-8''{whole}");
+    }
+    let charset = |number: usize| if number == 0 { "UTF-8''" } else { "" };
+    let numbered = pieces.iter().enumerate();
+    let pieces = numbered.map(|(number, piece)| format!("{parameter}*{number}*={}{piece}", charset(number)));
+    pieces.collect::<Vec<_>>().join("; ")
+}
+
+/// RFC 5987 says which characters may stand as they are.
+fn percent_encoded(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len() * 3);
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {

@@ -377,7 +377,7 @@ fn file_part<'a>(name: String, media_type: &'a str, content: &'a [u8], format: u
     // The builder folds a long name at a space within its quotes, as RFC 5322 allows; where there are quotes in the name as
     // well, readers have kept the line end.
     let disposition = if format >= ENCODED_QUOTES && name.contains('"') {
-        Raw::new(format!("attachment; filename*=UTF-8''{}", body::percent_encoded(&name))).into()
+        Raw::new(format!("attachment; {}", body::extended("filename", &name))).into()
     } else {
         ContentType::new("attachment").attribute("filename", name).into()
     };
