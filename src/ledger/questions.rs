@@ -6,8 +6,9 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use rusqlite::{OptionalExtension, Row, params};
 
+use super::runs::books_at;
 use super::{AttachmentCounts, FileId, Ledger, LedgerError, Link, RejectedRow, Restaging};
-use crate::books::{Books, Counts, Placements};
+use crate::books::Books;
 use crate::digest::{ItemId, Sha256};
 
 /// One file of a run's report.
@@ -358,18 +359,7 @@ fn file_report(row: &Row<'_>) -> Result<FileReport, LedgerError> {
         reason: row.get(6)?,
         dismissed: false,
         signed_by: row.get(7)?,
-        books: Books {
-            items: Counts {
-                available: row.get(8)?,
-                staged: row.get(9)?,
-                held: row.get(10)?,
-                duplicate: row.get(11)?,
-                rejected: row.get(12)?,
-                skipped: row.get(13)?,
-            },
-            placements: Placements { staged: row.get(14)?, existing: row.get(15)? },
-            changed: row.get(16)?,
-        },
+        books: books_at(row, 8)?,
         unknown: row.get(17)?,
         unresolved: row.get(18)?,
         events: BTreeMap::new(),

@@ -194,7 +194,7 @@ impl Ledger {
 }
 
 /// Books in nine columns from this one on, in the order of `run_files`.
-fn books_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Books> {
+pub(super) fn books_at(row: &Row<'_>, first: usize) -> rusqlite::Result<Books> {
     let items = Counts {
         available: row.get(first)?,
         staged: row.get(first + 1)?,

@@ -5,10 +5,10 @@ use rusqlite::{Connection, Row};
 use serde_json::Value;
 
 use super::{Deed, What};
-use crate::books::{Books, Counts, Placements};
 use crate::digest::{Hasher, ItemId, Sha256};
 use crate::ledger::LedgerError;
 use crate::ledger::questions::timestamp;
+use crate::ledger::runs::books_at;
 
 /// Where deeds stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -150,7 +150,7 @@ impl Source {
                 date: row.get(12)?,
                 firm: row.get(13)?,
                 signed_by: row.get(14)?,
-                books: row.get::<_, bool>(15)?.then(|| books(row)).transpose()?,
+                books: row.get::<_, bool>(15)?.then(|| books_at(row, 16)).transpose()?,
             },
             Self::Archive => What::Archive {
                 name: row.get(3)?,
@@ -194,19 +194,4 @@ fn digest_of_entries(connection: &Connection, archive: &str) -> Result<String, L
 /// What was asked for as JSON; a text that is none any more stays the text, and shows as altered.
 fn asked(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or_else(|_| text.into())
-}
-
-fn books(row: &Row<'_>) -> rusqlite::Result<Books> {
-    Ok(Books {
-        items: Counts {
-            available: row.get(16)?,
-            staged: row.get(17)?,
-            held: row.get(18)?,
-            duplicate: row.get(19)?,
-            rejected: row.get(20)?,
-            skipped: row.get(21)?,
-        },
-        placements: Placements { staged: row.get(22)?, existing: row.get(23)? },
-        changed: row.get(24)?,
-    })
 }
