@@ -5,8 +5,8 @@ use jiff::civil::Date;
 use super::message::Letter;
 use crate::books::Books;
 use crate::ledger::{Link, RunReport};
-use crate::report::books_line;
 use crate::report::rows::to_csv;
+use crate::report::{books_line, counted};
 
 /// What a day came to.
 #[derive(Debug, Clone)]
@@ -76,7 +76,7 @@ impl Day<'_> {
             count => format!("{count} alerts are open: icechatd alert list"),
         });
         if let Some(Link { seq, hash, .. }) = &self.head {
-            lines.push(format!("the chain has {seq} links, the newest is {hash}"));
+            lines.push(format!("the chain has {}, the newest is {hash}", counted(*seq, "link")));
             lines.push(
                 "Keep this mail: icechatd verify --head and that hash show whether all of it is still there."
                     .to_owned(),

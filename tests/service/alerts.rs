@@ -598,6 +598,8 @@ fn the_days_books_are_mailed_once_after_the_first_good_run() {
     let mail = MessageParser::default().parse(&bytes).unwrap();
     assert_eq!(mail.subject(), Some("icechatd ACME 2026-11-20: complete, 4 items staged"));
     assert!(mail.body_text(0).unwrap().contains("5 items available = 4 staged + 1 held"));
+    let head = office.ledger.chain_head().unwrap().unwrap().hash;
+    assert!(mail.body_text(0).unwrap().contains(&format!("the chain has 1 link, the newest is {head}")));
     let csv = mail.attachment(0).unwrap();
     assert_eq!(csv.attachment_name(), Some("icechatd-ACME-2026-11-20.csv"));
     let zeros = format!("{:063}1", 0);

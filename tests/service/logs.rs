@@ -57,6 +57,10 @@ fn json_has_the_fields_and_an_id() {
     assert_eq!((&taken["level"], &taken["message"]), (&"INFO".into(), &"export taken".into()));
     assert_eq!((&taken["file"], &taken["staged"]), (&"day.pgp".into(), &1.into()));
     assert!(taken["timestamp"].as_str().unwrap().parse::<jiff::Timestamp>().is_ok());
+    // Who keeps the log elsewhere keeps the newest hash of the chain.
+    let added = with_id(&lines, events::EVIDENCE_ADDED);
+    let evidence = firm.run(&["report", "--json"]).expect(0).json()["evidence"].clone();
+    assert_eq!((&added["link"], &added["hash"]), (&evidence["link"], &evidence["hash"]));
 }
 
 #[test]
