@@ -25,9 +25,14 @@ pub struct Measured {
 
 /// Runs the program under test, which prints JSON.
 pub fn measured(config: &Path, arguments: &[&str]) -> Measured {
+    measured_of(Path::new(env!("CARGO_BIN_EXE_icechatd")), config, arguments)
+}
+
+/// As [`measured`], of another build of the program.
+pub fn measured_of(program: &Path, config: &Path, arguments: &[&str]) -> Measured {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/measure.py");
     let mut command = Command::new("python3");
-    command.args([script, &BOUND.to_string(), env!("CARGO_BIN_EXE_icechatd"), "--config"]).arg(config);
+    command.args([script, &BOUND.to_string()]).arg(program).arg("--config").arg(config);
     let Output { status, stdout, stderr } =
         command.args(arguments).env_remove("CREDENTIALS_DIRECTORY").output().unwrap();
     let err = String::from_utf8(stderr).unwrap();
