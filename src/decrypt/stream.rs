@@ -18,7 +18,7 @@ use super::source::{Ciphertext, Source, ciphertext, rest_is_blank};
 use super::{DecryptError, Opener};
 
 /// Plaintext is handed on, and its digests are kept, in pieces of so many bytes; the last one is shorter.
-pub(super) const CHUNK: usize = 1024 * 1024;
+pub(super) const CHUNK: usize = 512 * 1024;
 
 /// What the decryptor holds back. Never read more at once: the library would take that for the end of the message and
 /// keep all the rest of it in memory.

@@ -15,7 +15,7 @@ use crate::export::{Body, ChatItem, FileBody, FileData, Item, ItemRecord};
 use crate::ledger::{Arrival, AttachmentRow};
 
 /// A batch ends at so many records: one `syncfs` each, and a bound on memory.
-const BATCH_RECORDS: usize = 2048;
+const BATCH_RECORDS: usize = 1024;
 /// A batch ends at so many bytes of content.
 const BATCH_BYTES: usize = 4 << 20;
 /// Items that came later have places behind all others: the turn, from 1, and then the place of the record that names it.
