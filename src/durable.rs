@@ -38,11 +38,21 @@ pub trait AtPath<T> {
     /// # Errors
     /// Where the result was one.
     fn at(self, path: impl AsRef<Path>) -> Result<T, PathError>;
+
+    /// As [`AtPath::at`], with a path that is put together only where the result is an error: for what is done to every item.
+    ///
+    /// # Errors
+    /// Where the result was one.
+    fn at_path<P: AsRef<Path>>(self, path: impl FnOnce() -> P) -> Result<T, PathError>;
 }
 
 impl<T, E: Into<io::Error>> AtPath<T> for Result<T, E> {
     fn at(self, path: impl AsRef<Path>) -> Result<T, PathError> {
-        self.map_err(|source| PathError { path: path.as_ref().to_owned(), source: source.into() })
+        self.at_path(|| path)
+    }
+
+    fn at_path<P: AsRef<Path>>(self, path: impl FnOnce() -> P) -> Result<T, PathError> {
+        self.map_err(|source| PathError { path: path().as_ref().to_owned(), source: source.into() })
     }
 }
 

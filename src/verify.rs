@@ -144,7 +144,7 @@ impl Verified {
                 self.faults.push(format!("manifest {name} is of a file that is not committed, or an archive"));
                 continue;
             }
-            let read = manifest.read(ledger, |entry| {
+            let read = manifest.read(&ledger.manifests(), |entry| {
                 self.faults.extend(accounts.enter(ledger, &entry)?);
                 if let Entry::Staged(placed) | Entry::Copied(placed) | Entry::Held(placed) = &entry {
                     self.placed(staging, placed);

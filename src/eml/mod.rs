@@ -20,6 +20,7 @@ mod visible;
 mod words;
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::civil::Date as Day;
@@ -94,11 +95,14 @@ impl std::fmt::Debug for Eml {
     }
 }
 
+/// Bytes that most EMLs of a message have, so that one is seldom moved while it grows.
+const USUAL: usize = 2048;
+
 /// The item as an EML (contract 7; RFC 5322, 2045, 2047, 2183, 2231). Formats before 2 have no transcripts.
 pub fn render(item: &Item, identity: Identity, shape: &Shape) -> Eml {
     let hex = identity.id.to_string();
     let named = Named { item, identity, shape };
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(USUAL);
     match item {
         Item::Chat(chat) => {
             named.header(&hex).body(chat_part(chat, identity, shape, &hex)).serialize(&mut bytes);
@@ -109,6 +113,7 @@ pub fn render(item: &Item, identity: Identity, shape: &Shape) -> Eml {
             named.header(&hex).body(transcript_part(forms, &written, &hex, shape.format)).serialize(&mut bytes);
         }
     }
+    bytes.shrink_to_fit();
     Eml { name: file_name(item.time(), identity.id), bytes }
 }
 
@@ -150,7 +155,10 @@ pub fn file_name(time: Timestamp, id: ItemId) -> String {
     let utc = Offset::UTC.to_datetime(time.max(YEAR_ZERO));
     let (year, month, day) = (utc.year(), utc.month(), utc.day());
     let (hour, minute, second) = (utc.hour(), utc.minute(), utc.second());
-    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{id}.eml")
+    let mut name = String::with_capacity(56);
+    // Writing to a string cannot fail.
+    let _ = write!(name, "{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{id}.eml");
+    name
 }
 
 /// An item with all that its header says.

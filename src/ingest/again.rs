@@ -12,7 +12,7 @@ use crate::ledger::manifest::{Entry, Recorded};
 use crate::ledger::{Again, Asked, FileRow, LedgerError};
 use crate::mailbox::Mailbox;
 use crate::stage::azure::Patience;
-use crate::stage::ready::{Listed, ReadyList};
+use crate::stage::ready::{Listed, ReadyList, message_id};
 use crate::stage::view::{Claim, Found, View};
 use crate::stage::{Placement, StageError, in_parallel, parts};
 
@@ -94,7 +94,7 @@ fn collect(tools: &Tools<'_>, manifests: &[Recorded], asked: &Asked) -> Result<(
     for manifest in manifests {
         tools.watch.staging.advance(0);
         tools.scratch.round(|| {
-            manifest.read(tools.ledger, |entry| match entry {
+            manifest.read(&tools.ledger.manifests(), |entry| match entry {
                 Entry::Staged(placed) | Entry::Copied(placed) | Entry::Held(placed) => {
                     tools.scratch.ask_again(&placed, asked)
                 }
@@ -176,7 +176,7 @@ impl Pass<'_, '_> {
 
     fn add(&mut self, again: &Again, name: &str) -> Result<(), IngestError> {
         if let Some(list) = &mut self.list {
-            list.add(&Listed::new(again.mailbox.as_str(), name, &again.id.to_string(), &again.eml))?;
+            list.add(&Listed::new(again.mailbox.as_str(), name, &message_id(&again.id.to_string()), &again.eml))?;
         }
         Ok(())
     }

@@ -33,7 +33,7 @@ pub(super) fn learn_mailboxes(tools: &Tools<'_>, file: FileId) -> Result<(), Ing
     let within = tools.scratch.find_contested_within(file)? > 0;
     for manifest in tools.ledger.recorded_manifests(Some(file))? {
         tools.scratch.round(|| {
-            manifest.read(tools.ledger, |entry| {
+            manifest.read(&tools.ledger.manifests(), |entry| {
                 let (Entry::Staged(placed) | Entry::Copied(placed) | Entry::Held(placed)) = &entry else {
                     return Ok(());
                 };

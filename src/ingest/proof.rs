@@ -162,7 +162,9 @@ fn collect(tools: &Tools<'_>, manifests: &[Recorded]) -> Result<(), IngestError>
     tools.scratch.clear()?;
     for (index, manifest) in manifests.iter().enumerate() {
         tools.watch.staging.advance(0);
-        tools.scratch.round(|| manifest.read(tools.ledger, |entry| tools.scratch.expect(&entry, index)))?;
+        tools
+            .scratch
+            .round(|| manifest.read(&tools.ledger.manifests(), |entry| tools.scratch.expect(&entry, index)))?;
     }
     Ok(())
 }

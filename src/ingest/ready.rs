@@ -2,15 +2,16 @@
 //! that was killed between the two is no loss: whoever works next makes the list that is missing, the same as it had been.
 
 use std::sync::atomic::Ordering;
+use std::sync::mpsc::sync_channel;
 
 use tracing::error;
 
 use super::{IngestError, Tools};
 use crate::cause::chain;
-use crate::ledger::manifest::{Entry, Placed};
+use crate::ledger::manifest::{Entry, Placed, Recorded};
 use crate::ledger::{LedgerError, RunId};
 use crate::stage::Target;
-use crate::stage::ready::{Listed, ReadyList};
+use crate::stage::ready::{Listed, ReadyList, message_id};
 
 /// As progress shows it.
 const SHOWN: &str = "what the importer may take";
@@ -57,7 +58,7 @@ fn list(tools: &Tools<'_>, target: &dyn Target, run: RunId, name: &str) -> Resul
     progress.begin(SHOWN, manifests.iter().map(|manifest| manifest.finished.entries).sum());
     let mut list = target.begin_list(name)?;
     for manifest in manifests {
-        manifest.read(tools.ledger, |entry| {
+        each_entry(tools, &manifest, |entry| {
             progress.advance(1);
             add(list.as_mut(), &entry)
         })?;
@@ -65,6 +66,37 @@ fn list(tools: &Tools<'_>, target: &dyn Target, run: RunId, name: &str) -> Resul
     list.publish()?;
     progress.end();
     Ok(tools.ledger.note_listed(run, (tools.clock)())?)
+}
+
+/// Entries that one thread has read and the other has not listed yet are as many pieces of so many.
+const PIECE: usize = 256;
+
+/// Reads a manifest aside: an importer waits for its list, of which reading is one half and writing the other.
+fn each_entry(
+    tools: &Tools<'_>,
+    manifest: &Recorded,
+    mut visit: impl FnMut(Entry) -> Result<(), IngestError>,
+) -> Result<(), IngestError> {
+    let folder = tools.ledger.manifests();
+    std::thread::scope(|scope| {
+        let (sender, pieces) = sync_channel(2);
+        let reader = scope.spawn(move || {
+            let mut piece = Vec::with_capacity(PIECE);
+            manifest.read(&folder, |entry| {
+                piece.push(entry);
+                // Whoever stopped listening knows why.
+                if piece.len() == PIECE && sender.send(std::mem::take(&mut piece)).is_err() {
+                    return Err(IngestError::Stopped);
+                }
+                Ok(())
+            })?;
+            let _ = sender.send(piece);
+            Ok(())
+        });
+        let visited = pieces.into_iter().flatten().try_for_each(&mut visit);
+        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        visited.and(read)
+    })
 }
 
 fn add(list: &mut dyn ReadyList, entry: &Entry) -> Result<(), IngestError> {
@@ -75,9 +107,9 @@ fn add(list: &mut dyn ReadyList, entry: &Entry) -> Result<(), IngestError> {
 }
 
 fn add_placed(list: &mut dyn ReadyList, placed: &Placed) -> Result<(), IngestError> {
-    let name = placed.name();
+    let (name, message_id) = (placed.name(), message_id(&placed.item.id));
     for mailbox in &placed.mailboxes {
-        list.add(&Listed::new(mailbox, &name, &placed.item.id, &placed.eml))?;
+        list.add(&Listed::new(mailbox, &name, &message_id, &placed.eml))?;
     }
     Ok(())
 }

@@ -75,7 +75,7 @@ impl From<LedgerError> for Read {
 
 /// One that cannot be read may have some: the run says what is wrong with it.
 fn has_any(ledger: &Ledger, manifest: &Recorded, asked: &Asked) -> bool {
-    let read = manifest.read(ledger, |entry| match entry {
+    let read = manifest.read(&ledger.manifests(), |entry| match entry {
         Entry::Staged(placed) | Entry::Copied(placed) | Entry::Held(placed)
             if placed.mailboxes.iter().any(|mailbox| asked.concerns(mailbox)) =>
         {

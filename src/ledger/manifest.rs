@@ -6,7 +6,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Lines, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flate2::Compression;
 use flate2::read::GzDecoder;
@@ -173,7 +173,7 @@ impl Writer {
             self.lines.write_all(&self.line)
         });
         self.entries += u64::from(!matches!(entry, Entry::Header { .. }));
-        written.at(self.folder.join(&self.hidden))
+        written.at_path(|| self.folder.join(&self.hidden))
     }
 
     /// Gives it up: nothing of it stays.
@@ -214,16 +214,16 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// Reads every line, the header included, and checks them against what was recorded.
+    /// Reads every line, the header included, and checks them against what was recorded. The folder is the manifests'.
     ///
     /// # Errors
     /// Where the file is gone, was changed, or the visitor fails.
     pub fn read<E: From<LedgerError>>(
         &self,
-        ledger: &Ledger,
+        folder: &Path,
         mut visit: impl FnMut(Entry) -> Result<(), E>,
     ) -> Result<(), E> {
-        let path = ledger.manifests().join(&self.finished.name);
+        let path = folder.join(&self.finished.name);
         let damaged = |what: &str| LedgerError::Damaged(format!("manifest {} {what}", path.display()));
         let bytes = digest_of(&path).map_err(LedgerError::from)?;
         if bytes != self.finished.sha256 {
@@ -231,8 +231,12 @@ impl Recorded {
         }
         let file = open_regular(&path).map_err(LedgerError::from)?;
         let mut entries = 0;
-        for line in BufReader::new(GzDecoder::new(file)).lines() {
-            let line = line.at(&path).map_err(LedgerError::from)?;
+        let (mut lines, mut line) = (BufReader::new(GzDecoder::new(file)), String::new());
+        loop {
+            line.clear();
+            if lines.read_line(&mut line).at(&path).map_err(LedgerError::from)? == 0 {
+                break;
+            }
             let entry = serde_json::from_str(&line).map_err(|_| damaged("has a line that cannot be read"))?;
             entries += u64::from(!matches!(entry, Entry::Header { .. }));
             visit(entry)?;
@@ -302,7 +306,7 @@ impl Recorded {
 ///
 /// # Errors
 /// Where it cannot be read.
-pub fn digest_of(path: &std::path::Path) -> Result<Sha256, PathError> {
+pub fn digest_of(path: &Path) -> Result<Sha256, PathError> {
     let mut file = open_regular(path)?;
     let mut hasher = Hasher::default();
     let mut piece = vec![0; 1 << 16];

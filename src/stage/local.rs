@@ -4,6 +4,7 @@ mod access;
 mod ready;
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -91,7 +92,7 @@ impl<F: FileSystem> Local<F> {
             for copy in 0..times {
                 let name = hidden_name(item.name, copy);
                 let written = self.fs.write_new(&self.hidden, &name, FILE_MODE, item.bytes);
-                written.at(self.path.join(HIDDEN).join(&name))?;
+                written.at_path(|| self.path.join(HIDDEN).join(&name))?;
             }
         }
         Ok(())
@@ -101,12 +102,15 @@ impl<F: FileSystem> Local<F> {
     fn link_visible(&self, batch: &[Placement<'_>]) -> Result<Vec<bool>, StageError> {
         let mut stood = Vec::new();
         for item in batch {
+            let mut source = hidden_name(item.name, 0);
             for (index, mailbox) in item.mailboxes.iter().enumerate() {
                 let last = self.layout.copies || index + 1 == item.mailboxes.len();
-                let source = hidden_name(item.name, if self.layout.copies { index } else { 0 });
+                if self.layout.copies && index > 0 {
+                    source = hidden_name(item.name, index);
+                }
                 let is_new = self.link_into(mailbox, &source, last, item)?;
                 if !is_new && last {
-                    self.fs.unlink(&self.hidden, &source).at(self.path.join(HIDDEN).join(&source))?;
+                    self.fs.unlink(&self.hidden, &source).at_path(|| self.path.join(HIDDEN).join(&source))?;
                 }
                 stood.push(!is_new);
             }
@@ -310,7 +314,11 @@ fn open_hidden<F: FileSystem>(fs: &F, root: &Folder, layout: &Layout, path: &Pat
 }
 
 fn hidden_name(name: &str, copy: usize) -> String {
-    format!("{name}.{copy}")
+    let mut hidden = String::with_capacity(name.len() + 8);
+    hidden.push_str(name);
+    // Writing to a string cannot fail.
+    let _ = write!(hidden, ".{copy}");
+    hidden
 }
 
 /// The errors by which a file system says that it cannot link this file there, though it may take a copy.

@@ -15,17 +15,21 @@ pub struct Listed<'a> {
     /// Where it stands, from the staging folder on.
     pub path: String,
     /// The mail's Message-ID.
-    pub message_id: String,
+    pub message_id: &'a str,
     /// Of the EML, hexadecimal.
     pub sha256: &'a str,
 }
 
 impl<'a> Listed<'a> {
-    /// The line for the EML `name` of an item in a mailbox's folder.
-    pub fn new(mailbox: &'a str, name: &str, item_id: &str, sha256: &'a str) -> Self {
-        let path = format!("{mailbox}/{FOLDER}/{name}");
-        Self { mailbox, path, message_id: format!("<{item_id}@icechat.invalid>"), sha256 }
+    /// The line for the EML `name` in a mailbox's folder.
+    pub fn new(mailbox: &'a str, name: &str, message_id: &'a str, sha256: &'a str) -> Self {
+        Self { mailbox, path: [mailbox, FOLDER, name].join("/"), message_id, sha256 }
     }
+}
+
+/// The Message-ID of an item's mail.
+pub fn message_id(item_id: &str) -> String {
+    format!("<{item_id}@icechat.invalid>")
 }
 
 /// A list that is being written.

@@ -48,7 +48,7 @@ fn evidence(firm: &Firm) -> Vec<Vec<String>> {
     let ledger = Ledger::read(&firm.path("state")).unwrap().unwrap();
     let mut held = Vec::new();
     for manifest in ledger.recorded_manifests(None).unwrap() {
-        let read = manifest.read(&ledger, |entry| {
+        let read = manifest.read(&ledger.manifests(), |entry| {
             if let Entry::Held(placed) = entry {
                 held.push(placed.mailboxes);
             }

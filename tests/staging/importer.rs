@@ -142,7 +142,7 @@ fn read(ledger: &Ledger, manifest: &Recorded, named: &mut BTreeMap<Name, String>
         }
         Ok::<_, LedgerError>(())
     };
-    manifest.read(ledger, visit).unwrap();
+    manifest.read(&ledger.manifests(), visit).unwrap();
 }
 
 /// What lies among the ready lists, oldest first: a second run of the same second has a number after its name.

@@ -87,7 +87,7 @@ fn shown_name(run: &str) -> String {
 impl<F: FileSystem> ReadyList for LocalList<'_, F> {
     fn add(&mut self, line: &Listed<'_>) -> Result<(), StageError> {
         self.is_empty = false;
-        serde_json::to_writer(&mut self.lines, line).at(self.shown())?;
+        serde_json::to_writer(&mut self.lines, line).at_path(|| self.shown())?;
         self.lines.push(b'\n');
         if self.lines.len() < PIECE { Ok(()) } else { self.flush() }
     }
