@@ -24,6 +24,7 @@ mod later;
 mod listing;
 mod original;
 mod people;
+mod placing;
 mod proof;
 mod ready;
 mod recorded;

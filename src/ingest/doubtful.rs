@@ -28,7 +28,7 @@ pub(super) fn settle(
     original.each_batch(tools, surveyed, |batch| {
         let wanted = tools.scratch.round(|| sort_out(tools, stager, batch))?;
         stager.remember_followed(&wanted)?;
-        tools.scratch.round(|| stager.place(&wanted))
+        stager.place(wanted)
     })?;
     Ok(tools.scratch.end_doubts()?)
 }

@@ -12,9 +12,10 @@ use super::held::hold;
 use super::listing::{self, Unrecorded};
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
 use super::people::Tally;
+use super::placing::Shaping;
 use super::recorded::{self, number};
 use super::shape::Shape;
-use super::stager::{Shaping, Stager, Wanted, Why};
+use super::stager::{Stager, Wanted, Why};
 use super::{IngestError, Tools, archives, carried, contested, days, doubtful, totals};
 use crate::books::Books;
 use crate::export::Item;
@@ -190,14 +191,7 @@ fn stage(
     let mut stager = stager(tools, plan, surveyed)?;
     let records = surveyed.survey.counts.available();
     tools.watch.staging.begin(&plan.row.name, records);
-    original.each_batch(tools, surveyed, |batch| {
-        let records = batch.iter().map(Numbered::records).sum();
-        let wanted = tools.scratch.round(|| sort_out(tools, &mut stager, batch))?;
-        stager.remember_followed(&wanted)?;
-        tools.scratch.round(|| stager.place(&wanted))?;
-        tools.watch.staging.advance(records);
-        Ok(())
-    })?;
+    place_all(tools, original, surveyed, &mut stager)?;
     stager.seen.check(&plan.row.name, records, &original.grouping)?;
     doubtful::settle(tools, plan, original, surveyed, &mut stager)?;
     if tools.scratch.contest_this_pass()? > 0 {
@@ -211,6 +205,33 @@ fn stage(
         return Err(IngestError::Unbalanced { name: plan.row.name.clone(), items: stager.books.items });
     }
     commit(tools, plan, surveyed, stager)
+}
+
+/// Places batch by batch. While one is being placed, the one before is noted and the next one sorted out: most of placing is
+/// the file system's work, and waiting for it.
+fn place_all<'a>(
+    tools: &'a Tools<'a>,
+    original: &Original<'_>,
+    surveyed: &'a Surveyed,
+    stager: &mut Stager<'a>,
+) -> Result<(), IngestError> {
+    std::thread::scope(|scope| {
+        let mut aside = stager.placer().aside(scope);
+        original.each_batch(tools, surveyed, |batch| {
+            let records = batch.iter().map(Numbered::records).sum();
+            let wanted = sort_out(tools, stager, batch)?;
+            stager.remember_followed(&wanted)?;
+            if original.grouping.by_day.is_some() {
+                // Transcripts are large: memory holds one batch of them.
+                stager.place(wanted)?;
+            } else if let Some(done) = aside.exchange(wanted)? {
+                stager.note_done(done)?;
+            }
+            tools.watch.staging.advance(records);
+            Ok(())
+        })?;
+        aside.take()?.map_or(Ok(()), |done| stager.note_done(done))
+    })
 }
 
 /// What a pass over an export begins with.
@@ -231,26 +252,40 @@ pub(super) fn stager<'a>(
     Ok(Stager { tools, file, surveyed, shaping, manifest, books, people, seen, parts, brought_by: None })
 }
 
+/// So many records are a round of the working tables: what a round changes of them, memory holds twice.
+const ROUND: usize = 256;
+
 /// Which records of a batch are new; the others are counted and put in the manifest.
 fn sort_out(tools: &Tools<'_>, stager: &mut Stager<'_>, batch: Vec<Numbered>) -> Result<Vec<Wanted>, IngestError> {
     let mut wanted = Vec::with_capacity(batch.len());
-    for numbered in batch {
-        stager.seen.note(&numbered);
-        match numbered {
-            Numbered::Rejected { ordinal, record } => {
-                stager.books.items.rejected += 1;
-                tools.scratch.reject(ordinal, record.line, record.kind.as_str(), &record.reason)?;
-                stager.write(&Entry::Rejected { n: ordinal, line: record.line, reason: record.reason })?;
-            }
-            Numbered::Item(mut item) => {
-                number(tools, &mut item)?;
-                if let Some(item) = admit(tools, stager, item)? {
-                    wanted.push(Wanted { item, why: Why::New });
-                }
-            }
-        }
+    let mut batch = batch.into_iter();
+    while batch.len() > 0 {
+        tools.scratch.round(|| {
+            batch.by_ref().take(ROUND).try_for_each(|numbered| sort_one_out(tools, stager, numbered, &mut wanted))
+        })?;
     }
     Ok(wanted)
+}
+
+fn sort_one_out(
+    tools: &Tools<'_>,
+    stager: &mut Stager<'_>,
+    numbered: Numbered,
+    wanted: &mut Vec<Wanted>,
+) -> Result<(), IngestError> {
+    stager.seen.note(&numbered);
+    match numbered {
+        Numbered::Rejected { ordinal, record } => {
+            stager.books.items.rejected += 1;
+            tools.scratch.reject(ordinal, record.line, record.kind.as_str(), &record.reason)?;
+            stager.write(&Entry::Rejected { n: ordinal, line: record.line, reason: record.reason })
+        }
+        Numbered::Item(mut item) => {
+            number(tools, &mut item)?;
+            wanted.extend(admit(tools, stager, item)?.map(|item| Wanted { item, why: Why::New }));
+            Ok(())
+        }
+    }
 }
 
 /// The item, if it is new.

@@ -141,7 +141,7 @@ fn pass(
     tools.watch.staging.begin(&plan.row.name, surveyed.survey.counts.available());
     original.each_later(tools, surveyed, |batch| {
         let wanted = tools.scratch.round(|| sort_out(tools, &mut stager, asked, batch))?;
-        tools.scratch.round(|| stager.place(&wanted))?;
+        stager.place(wanted)?;
         Ok(())
     })?;
     // Of several issues of an export, each may name people whom the others do not.

@@ -250,7 +250,7 @@ impl<'a> Original<'a> {
     ) -> Result<(), IngestError> {
         std::thread::scope(|scope| {
             // A transcript is large: one is read while another is written, and none waits in between.
-            let (sender, batches) = sync_channel(if self.grouping.by_day.is_some() { 0 } else { 2 });
+            let (sender, batches) = sync_channel(usize::from(self.grouping.by_day.is_none()));
             let reader = scope.spawn(move || self.send_batches(turn, surveyed, sender));
             for batch in batches {
                 if tools.stop.load(Ordering::Relaxed) {

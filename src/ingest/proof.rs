@@ -7,9 +7,10 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
+use super::placing::Shaping;
 use super::recorded::{self, number};
 use super::shape::Shape;
-use super::stager::{Shaping, render};
+use super::stager::render;
 use super::{IngestError, Job, Tools, tools};
 use crate::cause::chain;
 use crate::export::profile::Profile;

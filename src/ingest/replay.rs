@@ -127,7 +127,7 @@ fn pass(
         let records = batch.iter().map(Numbered::records).sum();
         let wanted = tools.scratch.round(|| sort_out(tools, &mut stager, file, &mut rejected, batch))?;
         stager.remember_followed(&wanted)?;
-        tools.scratch.round(|| stager.place(&wanted))?;
+        stager.place(wanted)?;
         tools.watch.staging.advance(records);
         Ok(())
     })?;

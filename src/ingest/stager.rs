@@ -1,21 +1,19 @@
 //! From a batch of items to their places: resolve and render on all cores, stage, then note what became of each.
 
-use std::sync::Arc;
-
 use super::days::{Parts, Seen};
 use super::original::{NumberedItem, Surveyed};
 use super::people::{Tally, keys_of, names_of};
+use super::placing::{Done, Placer, Prepared, Shaping};
 use super::shape::Shape;
 use super::{IngestError, Tools};
 use crate::books::Books;
 use crate::digest::Sha256;
 use crate::eml::{self, Eml};
-use crate::export::{Item, Person};
+use crate::export::Item;
 use crate::ledger::FileId;
 use crate::ledger::manifest::{Entry, Known, Placed, Writer};
 use crate::mailbox::Mailbox;
-use crate::resolve::{Outcome, Rules};
-use crate::stage::{Placement, in_parallel, parts};
+use crate::stage::Placement;
 
 /// An item that is to be placed.
 #[derive(Debug)]
@@ -38,16 +36,6 @@ pub(super) enum Why {
     },
 }
 
-/// All that decides where an item goes and what its EML looks like: shared by the threads that work it out.
-#[derive(Clone, Copy)]
-pub(super) struct Shaping<'a> {
-    pub shape: &'a Shape,
-    /// Every rule set applied to the export, in order, the newest included.
-    pub rules: &'a Rules,
-    /// Those that were applied before, whose placements stand.
-    pub before: Option<&'a Rules>,
-}
-
 /// What a pass over one export places and notes.
 pub(super) struct Stager<'a> {
     pub tools: &'a Tools<'a>,
@@ -68,106 +56,35 @@ pub(super) struct Stager<'a> {
     pub brought_by: Option<(FileId, String)>,
 }
 
-/// What resolving and rendering gave.
-struct Prepared {
-    /// Whether a participant has a mailbox.
-    has_place: bool,
-    /// Who gets a copy by this pass.
-    mailboxes: Vec<Mailbox>,
-    eml: Option<(Eml, Sha256)>,
-    missing: Vec<Arc<Person>>,
-}
-
-impl Shaping<'_> {
-    fn prepare(&self, wanted: &Wanted, people: &mut Tally) -> Prepared {
-        let item = &wanted.item.item;
-        let mut found = Vec::new();
-        let mut missing = Vec::new();
-        let day = item.day();
-        for person in item.people() {
-            let outcome = self.rules.resolve(person, day);
-            people.add(person, &outcome, wanted.item.time);
-            match outcome {
-                Outcome::Mailbox(mailbox) if !found.contains(&mailbox) => found.push(mailbox),
-                Outcome::Mailbox(_) => {}
-                Outcome::External | Outcome::Unresolved => missing.push(Arc::clone(person)),
-            }
-        }
-        let has_place = !found.is_empty();
-        let mailboxes = match wanted.why {
-            Why::New => self.with_those_beside(found),
-            Why::Again { caught, .. } => self.without_standing(found, item, caught),
-        };
-        let eml = (!mailboxes.is_empty()).then(|| render(&wanted.item, self.shape));
-        Prepared { has_place, mailboxes, eml, missing }
+impl<'a> Stager<'a> {
+    /// Who places what it wants placed.
+    pub(super) fn placer(&self) -> Placer<'a> {
+        let Tools { target, workers, watch, .. } = *self.tools;
+        Placer { target, workers, proof: &self.surveyed.proof, progress: watch.staging, shaping: self.shaping }
     }
 
-    /// The participants' mailboxes, and who else gets a copy of an item that is taken in.
-    pub(super) fn with_those_beside(&self, mut found: Vec<Mailbox>) -> Vec<Mailbox> {
-        for mailbox in self.shape.beside(found.is_empty()) {
-            if !found.contains(mailbox) {
-                found.push(mailbox.clone());
-            }
-        }
-        found
-    }
-
-    /// The participants' mailboxes that do not have the item from an earlier pass.
-    fn without_standing(&self, mut found: Vec<Mailbox>, item: &Item, caught: bool) -> Vec<Mailbox> {
-        if found.is_empty() {
-            return found;
-        }
-        let standing = self.before.map_or(Vec::new(), |before| before.mailboxes_of(item));
-        found
-            .retain(|mailbox| !standing.contains(mailbox) && self.shape.beside(caught).all(|beside| beside != mailbox));
-        found
-    }
-}
-
-impl Stager<'_> {
     /// Places what can be placed; the rest is held.
-    pub(super) fn place(&mut self, wanted: &[Wanted]) -> Result<(), IngestError> {
-        let (workers, shaping) = (self.tools.workers, self.shaping);
-        let parts = in_parallel(workers, wanted, |part| {
-            let mut people = Tally::default();
-            let prepared: Vec<_> = part.iter().map(|wanted| shaping.prepare(wanted, &mut people)).collect();
-            Ok::<_, IngestError>((prepared, people))
-        })?;
-        let mut prepared = Vec::with_capacity(wanted.len());
-        for (part, people) in parts {
-            prepared.extend(part);
-            self.people.absorb(people);
-        }
-        self.people.flush_if_full(self.tools)?;
-        self.stage(&prepared)?;
-        for (wanted, prepared) in wanted.iter().zip(prepared) {
-            self.note(wanted, &prepared)?;
-        }
-        Ok(())
-    }
-
-    fn stage(&mut self, prepared: &[Prepared]) -> Result<(), IngestError> {
-        let batch: Vec<Placement<'_>> = prepared
-            .iter()
-            .filter_map(|prepared| {
-                let (eml, _) = prepared.eml.as_ref()?;
-                Some(Placement { name: &eml.name, bytes: &eml.bytes, mailboxes: &prepared.mailboxes })
-            })
-            .collect();
-        self.stage_batch(&batch)
+    pub(super) fn place(&mut self, wanted: Vec<Wanted>) -> Result<(), IngestError> {
+        let done = self.placer().place(wanted)?;
+        self.note_done(done)
     }
 
     pub(super) fn stage_batch(&mut self, batch: &[Placement<'_>]) -> Result<(), IngestError> {
-        let Some(target) = self.tools.target else {
-            let copies: usize = batch.iter().map(|placement| placement.mailboxes.len()).sum();
-            self.books.placements.staged += copies as u64;
-            return Ok(());
-        };
-        for part in parts(batch, target.most()) {
-            self.books.placements += target.stage(part, &self.surveyed.proof)?;
-            self.tools.watch.staging.advance(0);
-        }
+        self.books.placements += self.placer().stage_batch(batch)?;
         Ok(())
+    }
+
+    /// Notes a batch that was placed, as a round of the working tables.
+    pub(super) fn note_done(&mut self, done: Done) -> Result<(), IngestError> {
+        for people in done.people {
+            self.people.absorb(people);
+        }
+        self.books.placements += done.placements;
+        self.tools.scratch.round(|| {
+            self.people.flush_if_full(self.tools)?;
+            let mut noted = done.wanted.iter().zip(&done.prepared);
+            noted.try_for_each(|(wanted, prepared)| self.note(wanted, prepared))
+        })
     }
 
     fn note(&mut self, wanted: &Wanted, prepared: &Prepared) -> Result<(), IngestError> {

@@ -13,6 +13,7 @@ pub mod several;
 pub mod view;
 
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::{fmt, io};
 
 use crate::books::Placements;
@@ -209,7 +210,10 @@ pub fn parts<'a, 'b>(mut batch: &'a [Placement<'b>], most: usize) -> impl Iterat
     })
 }
 
-/// Does `work` to each part of a batch on as many threads, and adds up what they say. The first error counts.
+/// A batch is shared out in so many parts for each thread: one that is held up leaves its later parts to the others.
+const PARTS_EACH: usize = 8;
+
+/// Does `work` to each part of a batch, on as many threads, and says what it said, in order. The first error counts.
 ///
 /// # Errors
 /// Those of the work.
@@ -218,18 +222,20 @@ pub fn in_parallel<T: Sync, R: Send, E: Send>(
     batch: &[T],
     work: impl Fn(&[T]) -> Result<R, E> + Sync,
 ) -> Result<Vec<R>, E> {
-    if batch.is_empty() {
-        return Ok(Vec::new());
+    let workers = workers.clamp(1, batch.len().max(1));
+    if workers == 1 {
+        return if batch.is_empty() { Ok(Vec::new()) } else { work(batch).map(|result| vec![result]) };
     }
-    let parts = batch.chunks(batch.len().div_ceil(workers.max(1)));
-    if parts.len() == 1 {
-        return work(batch).map(|result| vec![result]);
-    }
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = parts.map(|part| scope.spawn(|| work(part))).collect();
-        threads
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
-            .collect()
-    })
+    let parts = Mutex::new(batch.chunks(batch.len().div_ceil(workers * PARTS_EACH)).enumerate());
+    let next = || parts.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let done = std::thread::scope(|scope| {
+        let each = || std::iter::from_fn(next).map(|(at, part)| Ok((at, work(part)?))).collect::<Result<Vec<_>, E>>();
+        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(each)).collect();
+        let ended =
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        ended.collect::<Result<Vec<_>, E>>()
+    })?;
+    let mut done: Vec<(usize, R)> = done.into_iter().flatten().collect();
+    done.sort_by_key(|(at, _)| *at);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
