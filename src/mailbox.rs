@@ -50,7 +50,8 @@ impl Mailbox {
         if !is_domain(domain) {
             return Err(MailboxError::Domain);
         }
-        Ok(Self(text.to_ascii_lowercase().into()))
+        let is_lower = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+        Ok(Self(if is_lower { text.into() } else { text.to_ascii_lowercase().into() }))
     }
 
     /// The whole address.

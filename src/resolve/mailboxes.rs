@@ -45,11 +45,31 @@ pub struct ReadList {
 struct Reading {
     list: MailboxList,
     /// Where each mailbox is first named, so that a contradiction can name both places.
-    lines: HashMap<Mailbox, u64>,
+    lines: FirstLines,
     skipped: u64,
     names: HashMap<Mailbox, Box<str>>,
     warnings: Vec<Warning>,
     is_open: bool,
+}
+
+/// The line on which each mailbox is first named. Nearly no list asks, so finding them is made ready where one does.
+#[derive(Default)]
+struct FirstLines {
+    named: Vec<(Mailbox, u64)>,
+    found: HashMap<Mailbox, u64>,
+}
+
+impl FirstLines {
+    fn note(&mut self, mailbox: &Mailbox, line: u64) {
+        self.named.push((mailbox.clone(), line));
+    }
+
+    fn of(&mut self, mailbox: &Mailbox) -> Option<u64> {
+        for (mailbox, line) in self.named.drain(..) {
+            self.found.entry(mailbox).or_insert(line);
+        }
+        self.found.get(mailbox).copied()
+    }
 }
 
 /// Where in the file a row says what.
@@ -136,6 +156,10 @@ impl Reading {
         self.is_open = table.is_open();
         let column = |name| table.column(&[name]);
         let columns = Columns { primary, user: column(USER), addresses: column(ADDRESSES), name: column(NAME) };
+        // A map that grows moves all that it has, again and again.
+        let (rows, further) = (table.likely_rows(), usize::from(columns.addresses.is_some()));
+        self.list.primaries.reserve(rows * (1 + further));
+        self.names.reserve(if columns.name.is_some() { rows } else { 0 });
         table.for_each(|row| errors.extend(self.read_row(row, &columns).err()))?;
         if self.list.is_empty() && errors.is_empty() {
             return Err(table.fault(1, Fault::NoMailbox));
@@ -152,7 +176,7 @@ impl Reading {
         let primary = Mailbox::parse(row.filled(columns.primary)?);
         let primary = primary.map_err(|error| row.fault(columns.primary, error))?;
         self.claim(row, columns.primary, primary.clone(), &primary)?;
-        self.lines.entry(primary.clone()).or_insert(row.line);
+        self.lines.note(&primary, row.line);
         self.warn(row, columns);
         if let Some(name) = columns.name.map(|column| row.cell(column)).filter(|name| !name.is_empty()) {
             self.names.entry(primary.clone()).or_insert_with(|| name.into());
@@ -183,6 +207,10 @@ impl Reading {
         address: &str,
         primary: &Mailbox,
     ) -> Result<(), RowError> {
+        // Nearly every mailbox is named by its primary address once more, which is claimed already.
+        if address.eq_ignore_ascii_case(primary.as_str()) {
+            return Ok(());
+        }
         match Mailbox::parse(address) {
             Ok(address) => self.claim(row, column, address, primary),
             Err(_) if address.is_empty() => Ok(()),
@@ -201,7 +229,7 @@ impl Reading {
             }
             Entry::Occupied(first) if first.get() == primary => Ok(()),
             Entry::Occupied(first) => {
-                let line = self.lines.get(first.get()).copied().unwrap_or(row.line);
+                let line = self.lines.of(first.get()).unwrap_or(row.line);
                 Err(row.fault(column, Fault::OtherPrimary { line }))
             }
         }

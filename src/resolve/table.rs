@@ -88,6 +88,14 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
+    /// How many rows it likely has, by its line ends: never so many that making room for them would cost far more than the
+    /// text itself.
+    pub(super) fn likely_rows(&self) -> usize {
+        const LEAST: usize = 16;
+        let line_ends = self.text.bytes().filter(|byte| *byte == b'\n').count();
+        line_ends.min(self.text.len() / LEAST)
+    }
+
     /// Whether the last row lacks its line end, as people and spreadsheets leave it now and then, and as a cut within the
     /// last cell does.
     pub(super) fn is_open(&self) -> bool {
