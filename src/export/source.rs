@@ -277,7 +277,10 @@ impl<R: Read> Source<R> {
         }
     }
 
-    /// Makes sure that something is left to consume, the input's end aside.
+    /// Makes sure that something is left to consume, the input's end aside. Once in a window, so it stays out of the way of
+    /// [`Self::fill_buf`], which is called several times for each piece.
+    #[cold]
+    #[inline(never)]
     fn supply(&mut self) -> io::Result<()> {
         while self.at == self.good {
             self.cap()?;
@@ -318,6 +321,7 @@ impl<R: Read> Source<R> {
 }
 
 impl<R: Read> BufRead for Source<R> {
+    #[inline]
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at == self.good {
             self.supply()?;
@@ -325,6 +329,7 @@ impl<R: Read> BufRead for Source<R> {
         Ok(&self.buffer[self.at..self.good])
     }
 
+    #[inline]
     fn consume(&mut self, bytes: usize) {
         self.at = (self.at + bytes).min(self.good);
     }

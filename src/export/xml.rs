@@ -150,6 +150,12 @@ fn failure<R: Read>(source: &mut Source<R>, error: XmlError) -> ExportError {
     ExportError::Held { at: source.piece_place(), fault }
 }
 
+/// Whether there is anything in a text that must be looked at. One pass without an early end, which a processor makes many
+/// bytes at once.
+fn has_rare(text: &str) -> bool {
+    text.bytes().fold(false, |found, byte| found | (byte == b']') | (byte == b'\r'))
+}
+
 /// What follows the prefix.
 fn local(name: &str) -> &str {
     name.split_once(':').map_or(name, |(_, local)| local)
@@ -225,9 +231,8 @@ impl<S: Sink, R: Read> Parser<'_, S, R> {
     }
 
     fn text(&mut self, text: &str) -> Parsed {
-        if text.contains(']')
-            && let Some(offset) = text.find("]]>")
-        {
+        let rare = has_rare(text);
+        if rare && let Some(offset) = text.find("]]>") {
             let at = self.source.piece_place().after(&text.as_bytes()[..offset]);
             return Err(ExportError::Held { at, fault: Fault::SectionEnd });
         }
@@ -235,7 +240,7 @@ impl<S: Sink, R: Read> Parser<'_, S, R> {
         if *self.stage != Stage::Root {
             return if blank { Ok(false) } else { Err(self.held(Fault::Outside)) };
         }
-        self.characters(text, blank)
+        self.characters(text, rare, blank)
     }
 
     fn section(&mut self, text: &str) -> Parsed {
@@ -243,11 +248,11 @@ impl<S: Sink, R: Read> Parser<'_, S, R> {
             return Err(self.held(Fault::Outside));
         }
         let blank = self.source.swallowed_blank() && text.bytes().all(is_space);
-        self.characters(text, blank)
+        self.characters(text, true, blank)
     }
 
-    fn characters(&mut self, text: &str, blank: bool) -> Parsed {
-        let text = if text.contains('\r') {
+    fn characters(&mut self, text: &str, rare: bool, blank: bool) -> Parsed {
+        let text = if rare && text.contains('\r') {
             line_feeds(text, self.scratch);
             self.scratch.as_str()
         } else {
