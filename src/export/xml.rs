@@ -153,7 +153,7 @@ fn failure<R: Read>(source: &mut Source<R>, error: XmlError) -> ExportError {
 /// Whether there is anything in a text that must be looked at. One pass without an early end, which a processor makes many
 /// bytes at once.
 fn has_rare(text: &str) -> bool {
-    text.bytes().fold(false, |found, byte| found | (byte == b']') | (byte == b'\r'))
+    text.bytes().fold(0, |found, byte| found | u8::from(matches!(byte, b']' | b'\r'))) != 0
 }
 
 /// What follows the prefix.

@@ -12,7 +12,7 @@ use super::held::hold;
 use super::listing::{self, Unrecorded};
 use super::original::{Numbered, NumberedItem, Original, Surveyed};
 use super::people::Tally;
-use super::placing::Shaping;
+use super::placing::{Aside, Shaping};
 use super::recorded::{self, number};
 use super::shape::Shape;
 use super::stager::{Stager, Wanted, Why};
@@ -207,30 +207,30 @@ fn stage(
     commit(tools, plan, surveyed, stager)
 }
 
-/// Places batch by batch. While one is being placed, the one before is noted and the next one sorted out: most of placing is
-/// the file system's work, and waiting for it.
+/// Places batch by batch. Meanwhile those before are noted and the next one is sorted out: most of placing is the file
+/// system's work, and waiting for it.
 fn place_all<'a>(
     tools: &'a Tools<'a>,
     original: &Original<'_>,
     surveyed: &'a Surveyed,
     stager: &mut Stager<'a>,
 ) -> Result<(), IngestError> {
+    // Transcripts are large: memory holds one batch of them.
+    let goes_aside = tools.workers > 1 && original.grouping.by_day.is_none();
     std::thread::scope(|scope| {
-        let mut aside = stager.placer().aside(scope);
+        let mut aside = goes_aside.then(|| stager.placer().aside(scope));
         original.each_batch(tools, surveyed, |batch| {
             let records = batch.iter().map(Numbered::records).sum();
             let wanted = sort_out(tools, stager, batch)?;
             stager.remember_followed(&wanted)?;
-            if original.grouping.by_day.is_some() {
-                // Transcripts are large: memory holds one batch of them.
-                stager.place(wanted)?;
-            } else if let Some(done) = aside.exchange(wanted)? {
-                stager.note_done(done)?;
+            match &mut aside {
+                None => stager.place(wanted)?,
+                Some(aside) => aside.exchange(wanted)?.map_or(Ok(()), |done| stager.note_done(done))?,
             }
             tools.watch.staging.advance(records);
             Ok(())
         })?;
-        aside.take()?.map_or(Ok(()), |done| stager.note_done(done))
+        aside.into_iter().flat_map(Aside::rest).try_for_each(|done| stager.note_done(done?))
     })
 }
 

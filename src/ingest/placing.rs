@@ -2,7 +2,7 @@
 //! aside, while whoever works notes the batch before and sorts out the next.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
 use super::IngestError;
@@ -106,45 +106,67 @@ impl<'a> Placer<'a> {
     where
         'a: 'scope,
     {
-        let (sender, batches) = sync_channel::<Vec<Wanted>>(1);
-        let (done, placed) = sync_channel(1);
-        scope.spawn(move || {
-            for wanted in batches {
-                if done.send(self.place(wanted)).is_err() {
-                    break;
+        let several = self.target.is_some_and(Target::takes_several);
+        let most = if several { AT_ONCE } else { 1 };
+        let begin = |_| {
+            let (sender, batches) = sync_channel::<Vec<Wanted>>(1);
+            let (done, placed) = sync_channel(1);
+            scope.spawn(move || {
+                for wanted in batches {
+                    if done.send(self.place(wanted)).is_err() {
+                        break;
+                    }
                 }
-            }
-        });
-        Aside { sender, placed, is_busy: false }
+            });
+            Place { sender, placed }
+        };
+        Aside { places: (0..most).map(begin).collect(), next: 0, busy: 0 }
     }
 }
 
-/// One that places aside, at most one batch at a time: so that a batch is noted before the second one after it is begun, and
-/// memory holds no more than two.
-pub(super) struct Aside {
+/// Batches that are placed at once: while one waits for the disk, or for a folder that only one thread can write in, the
+/// other has work for the processor.
+const AT_ONCE: usize = 2;
+
+/// One that places aside.
+struct Place {
     sender: SyncSender<Vec<Wanted>>,
     placed: Receiver<Result<Done, IngestError>>,
-    is_busy: bool,
+}
+
+/// Those that place aside, each one batch at a time: memory holds no more.
+pub(super) struct Aside {
+    places: Vec<Place>,
+    /// Whose turn it is.
+    next: usize,
+    /// How many of those before it have a batch.
+    busy: usize,
 }
 
 impl Aside {
-    /// Waits for the batch before, if there is one, and has this one placed.
+    /// Has a batch placed; first waits for the oldest, if that is in its place.
     pub(super) fn exchange(&mut self, wanted: Vec<Wanted>) -> Result<Option<Done>, IngestError> {
-        let before = self.take()?;
-        self.is_busy = self.sender.send(wanted).is_ok();
-        Ok(before)
+        let oldest = if self.busy == self.places.len() { self.take()? } else { None };
+        // One that is gone has panicked, which the end of its scope says.
+        self.places[self.next].sender.send(wanted).map_err(|_| IngestError::Stopped)?;
+        self.next = (self.next + 1) % self.places.len();
+        self.busy += 1;
+        Ok(oldest)
     }
 
-    /// Waits for the batch that is being placed, if there is one.
-    pub(super) fn take(&mut self) -> Result<Option<Done>, IngestError> {
-        if !std::mem::take(&mut self.is_busy) {
+    /// Waits for each that is left.
+    pub(super) fn rest(mut self) -> impl Iterator<Item = Result<Done, IngestError>> {
+        std::iter::from_fn(move || self.take().transpose())
+    }
+
+    /// Waits for the oldest batch, if there is one.
+    fn take(&mut self) -> Result<Option<Done>, IngestError> {
+        if self.busy == 0 {
             return Ok(None);
         }
-        match self.placed.recv() {
-            Ok(placed) => placed.map(Some),
-            // It panicked, which the end of its scope says.
-            Err(RecvError) => Err(IngestError::Stopped),
-        }
+        let oldest = (self.next + self.places.len() - self.busy) % self.places.len();
+        self.busy -= 1;
+        self.places[oldest].placed.recv().map_err(|_| IngestError::Stopped)?.map(Some)
     }
 }
 

@@ -78,6 +78,9 @@ fn each_entry(
     mut visit: impl FnMut(Entry) -> Result<(), IngestError>,
 ) -> Result<(), IngestError> {
     let folder = tools.ledger.manifests();
+    if tools.workers == 1 {
+        return manifest.read(&folder, visit);
+    }
     std::thread::scope(|scope| {
         let (sender, pieces) = sync_channel(2);
         let reader = scope.spawn(move || {

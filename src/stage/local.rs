@@ -61,6 +61,9 @@ pub struct Local<F> {
     layout: Layout,
     workers: usize,
     folders: Mutex<HashMap<Mailbox, Arc<Folder>>>,
+    /// Whether a sync has failed. Batches are placed at once, and the system tells only one of those who ask that something
+    /// was lost, which may be the other's.
+    has_lost: Mutex<bool>,
 }
 
 impl Local<Disk> {
@@ -81,8 +84,8 @@ impl<F: FileSystem> Local<F> {
     pub fn with(fs: F, path: &Path, layout: Layout, workers: usize) -> Result<Self, StageError> {
         let root = open_root(&fs, path, &layout)?;
         let hidden = open_hidden(&fs, &root, &layout, path)?;
-        let folders = Mutex::default();
-        Ok(Self { fs, path: path.to_owned(), root, hidden, layout, workers, folders })
+        let (folders, has_lost) = (Mutex::default(), Mutex::default());
+        Ok(Self { fs, path: path.to_owned(), root, hidden, layout, workers, folders, has_lost })
     }
 
     /// Writes every file of the batch under a hidden name: once, or once for each mailbox.
@@ -96,6 +99,17 @@ impl<F: FileSystem> Local<F> {
             }
         }
         Ok(())
+    }
+
+    /// Makes all that was written durable; never again, once that has failed.
+    fn sync(&self) -> Result<(), StageError> {
+        let mut has_lost = self.has_lost.lock().unwrap_or_else(PoisonError::into_inner);
+        if *has_lost {
+            return Ok(Err(io::Error::other("an earlier sync failed")).at(&self.path)?);
+        }
+        let synced = self.fs.sync_all(&self.root);
+        *has_lost = synced.is_err();
+        Ok(synced.at(&self.path)?)
     }
 
     /// Gives every file of the batch its final names; whether each stood there already.
@@ -250,13 +264,17 @@ impl<F: FileSystem> Target for Local<F> {
     /// standing and compares.
     fn place(&self, batch: &[Placement<'_>], _proof: &Authenticated) -> Result<Vec<bool>, StageError> {
         in_parallel(self.workers, batch, |part| self.write_hidden(part))?;
-        self.fs.sync_all(&self.root).at(&self.path)?;
+        self.sync()?;
         Ok(in_parallel(self.workers, batch, |part| self.link_visible(part))?.concat())
+    }
+
+    fn takes_several(&self) -> bool {
+        true
     }
 
     fn barrier(&self) -> Result<(), StageError> {
         self.lock_folders().clear();
-        Ok(self.fs.sync_all(&self.root).at(&self.path)?)
+        self.sync()
     }
 
     fn begin_list(&self, run: &str) -> Result<Box<dyn ReadyList + '_>, StageError> {

@@ -137,6 +137,11 @@ pub trait Target: Send + Sync + fmt::Debug {
         usize::MAX
     }
 
+    /// Whether several batches may be placed at once.
+    fn takes_several(&self) -> bool {
+        false
+    }
+
     /// As [`Target::place`], counted.
     ///
     /// # Errors

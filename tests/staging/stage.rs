@@ -132,6 +132,12 @@ impl Batch {
         }
     }
 
+    /// Items that come after those.
+    fn later() -> Self {
+        let names = (0..5).map(|n| format!("20261119T14000{n}Z-{n:032}.eml")).collect();
+        Self { names, ..Self::new() }
+    }
+
     fn placements(&self) -> Vec<Placement<'_>> {
         (0..self.names.len())
             .map(|n| Placement { name: &self.names[n], bytes: &self.bytes[n], mailboxes: &self.mailboxes[n] })
@@ -158,6 +164,12 @@ impl Batch {
             assert_eq!(staged(root).len() as u64, self.count());
         }
     }
+}
+
+/// How many EMLs stand in mailboxes' folders.
+fn staged_names(root: &Path) -> usize {
+    let mailboxes = fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path().join("ICE Chat"));
+    mailboxes.filter_map(|folder| fs::read_dir(folder).ok()).map(Iterator::count).sum()
 }
 
 fn stage_with(fs: Watched, root: &Path, copies: bool, proof: &Authenticated) -> Result<Placements, StageError> {
@@ -237,6 +249,29 @@ fn any_failing_call_leaves_only_whole_files_and_the_next_try_completes() {
             }
         }
     }
+}
+
+/// The system tells a loss once. A batch that is placed beside the one that was told may be the one that lost something.
+#[test]
+fn after_a_failed_sync_no_other_batch_gets_its_names() {
+    let proof = proof();
+    let batch = Batch::new();
+    let sync = {
+        let (dir, watched) = (tempfile::tempdir().unwrap(), Watched::default());
+        let calls = Arc::clone(&watched.calls);
+        let local = Local::with(watched, dir.path(), Layout::default(), 1).unwrap();
+        local.stage(&batch.placements(), &proof).unwrap();
+        calls.lock().unwrap().iter().position(|call| *call == "sync_all").unwrap()
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let watched = Watched { fail_at: Some(sync), ..Watched::default() };
+    let local = Local::with(watched, dir.path(), Layout::default(), 1).unwrap();
+    let (first, others) = (&batch.placements()[..], Batch::later());
+    local.stage(first, &proof).unwrap_err();
+    let error = local.stage(&others.placements(), &proof).unwrap_err();
+    assert!(matches!(error, StageError::File(_)), "{error}");
+    local.barrier().unwrap_err();
+    assert_eq!(staged_names(dir.path()), 0);
 }
 
 #[test]
