@@ -63,8 +63,9 @@ impl Kind {
                 let file = File::create(&image).ok()?;
                 rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, IMAGE_BYTES).ok()?;
                 fs::create_dir(&mount).ok()?;
-                // Nothing left to a thread of the kernel that would work while others are measured.
-                let made = ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
+                // Nothing left to a thread of the kernel that would work while others are measured, and inodes for small files:
+                // the script makes one for each placement.
+                let made = ["-q", "-F", "-i", "8192", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
                 ground.mounted = works(Command::new("mkfs.ext4").args(made).arg(&image))
                     && works(Command::new("mount").args(["-o", "loop"]).args([&image, &mount]));
                 rustix::fs::sync();

@@ -87,7 +87,9 @@ fn remember(ledger: &Path, items: u64) {
     let mut ledger = Connection::open(ledger).unwrap();
     let transaction = ledger.transaction().unwrap();
     {
-        let mut item = transaction.prepare("INSERT INTO items VALUES (?1, ?2, 1, ?3, 0, ?4)").unwrap();
+        let mut item = transaction
+            .prepare("INSERT INTO items (time, id, file, ordinal, held, participants) VALUES (?1, ?2, 1, ?3, 0, ?4)")
+            .unwrap();
         let mut key = transaction.prepare("INSERT OR IGNORE INTO message_keys VALUES (?1, ?2)").unwrap();
         let items = i64::try_from(items).unwrap();
         let mut state = 88_172_645_463_325_252_u64;
