@@ -118,6 +118,16 @@ pub struct Scratch<'l> {
     path: Option<PathBuf>,
     /// Which export of a dry run the tables are for.
     pub(super) export: Cell<i64>,
+    /// How far the ledger's items and keys reach, since a pass asked first.
+    reach: Cell<Option<Reach>>,
+}
+
+/// The newest item's time, in Unix seconds, and the newest key's day. What is newer is not looked up in the ledger: most of a
+/// day's export is, and trees of many millions are deep.
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    time: i64,
+    day: i64,
 }
 
 impl Ledger {
@@ -145,7 +155,7 @@ impl Ledger {
     fn attach(&self, name: &str, path: Option<PathBuf>) -> Result<Scratch<'_>, LedgerError> {
         let connection = &self.connection;
         connection.execute("ATTACH ?1 AS scratch", [name])?;
-        let scratch = Scratch { connection, path, export: Cell::new(0) };
+        let scratch = Scratch { connection, path, export: Cell::new(0), reach: Cell::new(None) };
         // Nobody reads it after a crash, so it pays for no durability. With no journal at all, a write that fails on a full
         // disk would leave a file that the next call takes for a damaged ledger.
         connection.execute_batch(
@@ -174,10 +184,7 @@ impl Scratch<'_> {
     /// # Errors
     /// Where the disk refuses.
     pub fn clear(&self) -> Result<(), LedgerError> {
-        for name in NAMES {
-            self.connection.execute_batch(&format!("DELETE FROM scratch.{name}"))?;
-        }
-        Ok(())
+        NAMES.iter().try_for_each(|name| Ok(self.connection.execute_batch(&format!("DELETE FROM scratch.{name}"))?))
     }
 
     /// Forgets what belongs to one export only, so that the next one of a dry run still meets this one's items. The copies
@@ -198,6 +205,7 @@ impl Scratch<'_> {
     /// # Errors
     /// Where the disk refuses.
     pub fn begin_pass(&self) -> Result<(), LedgerError> {
+        self.reach.set(None);
         Ok(self.connection.execute_batch("DELETE FROM scratch.equals")?)
     }
 
@@ -262,11 +270,26 @@ impl Scratch<'_> {
         Ok(())
     }
 
+    fn reach(&self) -> Result<Reach, LedgerError> {
+        if let Some(reach) = self.reach.get() {
+            return Ok(reach);
+        }
+        let sql = "SELECT (SELECT max(time) FROM main.items), (SELECT max(day) FROM main.message_keys)";
+        let (time, day) = self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let newest = |known: Option<i64>| known.unwrap_or(i64::MIN);
+        let reach = Reach { time: newest(time), day: newest(day) };
+        self.reach.set(Some(reach));
+        Ok(reach)
+    }
+
     pub(super) fn participants_of(&self, arrival: &Arrival) -> Result<Option<[u8; 16]>, LedgerError> {
-        let mut statement = self.connection.prepare_cached(
+        let sql = if arrival.time > self.reach()?.time {
+            "SELECT participants FROM scratch.items WHERE time = ?1 AND id = ?2"
+        } else {
             "SELECT participants FROM main.items WHERE time = ?1 AND id = ?2
-             UNION ALL SELECT participants FROM scratch.items WHERE time = ?1 AND id = ?2 LIMIT 1",
-        )?;
+             UNION ALL SELECT participants FROM scratch.items WHERE time = ?1 AND id = ?2 LIMIT 1"
+        };
+        let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row(params![arrival.time, arrival.id.0], |row| row.get(0)).optional()?)
     }
 
@@ -284,15 +307,18 @@ impl Scratch<'_> {
         let day = time.div_euclid(86_400);
         let key = key.cast_signed();
         let mut statement = self.connection.prepare_cached(
-            // Not `day IN (…)`, for which SQLite would make a table of three days each time.
-            "SELECT 1 FROM main.message_keys WHERE day = ?1 AND key = ?2
-             UNION ALL SELECT 1 FROM main.message_keys WHERE day = ?1 - 1 AND key = ?2
-             UNION ALL SELECT 1 FROM main.message_keys WHERE day = ?1 + 1 AND key = ?2
-             UNION ALL SELECT 1 FROM scratch.message_keys WHERE day = ?1 AND key = ?2
+            // For `day IN (…)` SQLite would make a table each time.
+            "SELECT 1 FROM scratch.message_keys WHERE day = ?1 AND key = ?2
              UNION ALL SELECT 1 FROM scratch.message_keys WHERE day = ?1 - 1 AND key = ?2
              UNION ALL SELECT 1 FROM scratch.message_keys WHERE day = ?1 + 1 AND key = ?2",
         )?;
-        let taken = statement.exists([day, key])?;
+        let mut taken = statement.exists([day, key])?;
+        let sql = "SELECT 1 FROM main.message_keys WHERE day = ?1 AND key = ?2";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let newest = self.reach()?.day;
+        for near in [day - 1, day, day + 1].into_iter().filter(|near| *near <= newest) {
+            taken = taken || statement.exists([near, key])?;
+        }
         let sql = "INSERT OR IGNORE INTO scratch.message_keys VALUES (?1, ?2)";
         self.connection.prepare_cached(sql)?.execute([day, key])?;
         Ok(taken)
