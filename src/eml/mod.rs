@@ -20,7 +20,6 @@ mod visible;
 mod words;
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 
 use jiff::Timestamp;
 use jiff::civil::Date as Day;
@@ -155,10 +154,7 @@ pub fn file_name(time: Timestamp, id: ItemId) -> String {
     let utc = Offset::UTC.to_datetime(time.max(YEAR_ZERO));
     let (year, month, day) = (utc.year(), utc.month(), utc.day());
     let (hour, minute, second) = (utc.hour(), utc.minute(), utc.second());
-    let mut name = String::with_capacity(56);
-    // Writing to a string cannot fail.
-    let _ = write!(name, "{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{id}.eml");
-    name
+    format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z-{id}.eml")
 }
 
 /// An item with all that its header says.
