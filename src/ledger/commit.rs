@@ -241,17 +241,17 @@ impl Ledger {
 /// Moves what the pass noted into the ledger, sorted, so that each page of the tree is touched once.
 fn take_items(transaction: &Transaction<'_>, commit: &Commit<'_>, pass: Pass) -> Result<(), LedgerError> {
     let file = commit.file.id.0;
-    // Items of other exports that this one's further participants released.
+    // Items of other exports that this one's further participants released. Few or none, so they lead: SQLite, left to choose,
+    // would look through all items there are.
     transaction.execute(
         "UPDATE main.files SET held = held - found.n, staged = staged + found.n FROM (
            SELECT i.file AS file, count(*) AS n FROM scratch.released r
-           JOIN main.items i ON i.time = r.time AND i.id = r.id WHERE i.held = 1 GROUP BY i.file) AS found
+           CROSS JOIN main.items i ON i.time = r.time AND i.id = r.id WHERE i.held = 1 GROUP BY i.file) AS found
          WHERE main.files.id = found.file AND main.files.id <> ?1",
         [file],
     )?;
-    transaction.execute_batch(
-        "UPDATE main.items SET held = 0 FROM scratch.released r WHERE main.items.time = r.time AND main.items.id = r.id",
-    )?;
+    transaction
+        .execute_batch("UPDATE main.items SET held = 0 WHERE (time, id) IN (SELECT time, id FROM scratch.released)")?;
     transaction.execute(
         "INSERT INTO main.items (time, id, file, ordinal, held, participants, within)
          SELECT time, id, ?1, ordinal, held, participants, within FROM scratch.items ORDER BY time, id",
