@@ -1,6 +1,8 @@
 //! What one pass over an export notes before the commit, in a database of its own that nobody will miss: memory stays
 //! constant in the export's size, and the ledger itself is locked for writing only for the commit.
 
+mod reach;
+
 use std::cell::Cell;
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,6 +10,7 @@ use std::path::PathBuf;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use self::reach::{Days, Reach};
 use super::{Ledger, LedgerError, RejectedRow};
 use crate::digest::ItemId;
 use crate::durable::AtPath;
@@ -120,14 +123,8 @@ pub struct Scratch<'l> {
     pub(super) export: Cell<i64>,
     /// How far the ledger's items and keys reach, since a pass asked first.
     reach: Cell<Option<Reach>>,
-}
-
-/// The newest item's time, in Unix seconds, and the newest key's day. What is newer is not looked up in the ledger: most of a
-/// day's export is, and trees of many millions are deep.
-#[derive(Debug, Clone, Copy)]
-struct Reach {
-    time: i64,
-    day: i64,
+    /// The days whose keys may be in the working tables.
+    days: Cell<Option<Days>>,
 }
 
 impl Ledger {
@@ -155,7 +152,8 @@ impl Ledger {
     fn attach(&self, name: &str, path: Option<PathBuf>) -> Result<Scratch<'_>, LedgerError> {
         let connection = &self.connection;
         connection.execute("ATTACH ?1 AS scratch", [name])?;
-        let scratch = Scratch { connection, path, export: Cell::new(0), reach: Cell::new(None) };
+        let (export, reach, days) = (Cell::new(0), Cell::new(None), Cell::new(None));
+        let scratch = Scratch { connection, path, export, reach, days };
         // Nobody reads it after a crash, so it pays for no durability. With no journal at all, a write that fails on a full
         // disk would leave a file that the next call takes for a damaged ledger.
         connection.execute_batch(
@@ -184,6 +182,7 @@ impl Scratch<'_> {
     /// # Errors
     /// Where the disk refuses.
     pub fn clear(&self) -> Result<(), LedgerError> {
+        self.days.set(None);
         NAMES.iter().try_for_each(|name| Ok(self.connection.execute_batch(&format!("DELETE FROM scratch.{name}"))?))
     }
 
@@ -242,25 +241,36 @@ impl Scratch<'_> {
     /// # Errors
     /// Where the ledger cannot be read or the disk refuses.
     pub fn admit(&self, arrival: &Arrival) -> Result<Verdict, LedgerError> {
-        if let Some(known) = self.participants_of(arrival)? {
+        if let Some(known) = self.take_if_new(arrival)? {
             let naming = known != arrival.participants && !self.named_before(arrival)?;
             if naming {
                 self.note_naming(arrival, None)?;
             }
             return Ok(Verdict::Duplicate { naming });
         }
-        self.take(arrival, None)?;
         let changed = arrival.message_key.map_or(Ok(false), |key| self.take_key(arrival.time, key))?;
         Ok(Verdict::New { changed: u64::from(changed) })
     }
 
+    /// Takes an item in, or says with whom it is known. Most are new, so that to look first would be to look twice.
+    fn take_if_new(&self, arrival: &Arrival) -> Result<Option<[u8; 16]>, LedgerError> {
+        if let Some(known) = self.committed_with(arrival)? {
+            return Ok(Some(known));
+        }
+        let sql = "INSERT INTO scratch.items VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6) ON CONFLICT (time, id) DO NOTHING";
+        let is_new = self.insert(sql, arrival, None)? == 1;
+        if is_new { Ok(None) } else { self.noted_with(arrival) }
+    }
+
     /// An item that is new, or a message `within` the transcript at that place in the export.
     pub(super) fn take(&self, arrival: &Arrival, within: Option<u64>) -> Result<(), LedgerError> {
-        let sql = "INSERT INTO scratch.items VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)";
+        self.insert("INSERT INTO scratch.items VALUES (?1, ?2, ?3, 0, ?4, ?5, ?6)", arrival, within).map(drop)
+    }
+
+    fn insert(&self, sql: &str, arrival: &Arrival, within: Option<u64>) -> Result<usize, LedgerError> {
         let Arrival { time, id, ordinal, participants, .. } = arrival;
         let row = params![time, id.0, ordinal, participants, self.export.get(), within];
-        self.connection.prepare_cached(sql)?.execute(row)?;
-        Ok(())
+        Ok(self.connection.prepare_cached(sql)?.execute(row)?)
     }
 
     pub(super) fn note_naming(&self, arrival: &Arrival, within: Option<u64>) -> Result<(), LedgerError> {
@@ -270,25 +280,25 @@ impl Scratch<'_> {
         Ok(())
     }
 
-    fn reach(&self) -> Result<Reach, LedgerError> {
-        if let Some(reach) = self.reach.get() {
-            return Ok(reach);
-        }
-        let sql = "SELECT (SELECT max(time) FROM main.items), (SELECT max(day) FROM main.message_keys)";
-        let (time, day) = self.connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let newest = |known: Option<i64>| known.unwrap_or(i64::MIN);
-        let reach = Reach { time: newest(time), day: newest(day) };
-        self.reach.set(Some(reach));
-        Ok(reach)
+    /// With whom an item is known, if it is.
+    pub(super) fn participants_of(&self, arrival: &Arrival) -> Result<Option<[u8; 16]>, LedgerError> {
+        self.committed_with(arrival)?.map_or_else(|| self.noted_with(arrival), |known| Ok(Some(known)))
     }
 
-    pub(super) fn participants_of(&self, arrival: &Arrival) -> Result<Option<[u8; 16]>, LedgerError> {
-        let sql = if arrival.time > self.reach()?.time {
-            "SELECT participants FROM scratch.items WHERE time = ?1 AND id = ?2"
-        } else {
-            "SELECT participants FROM main.items WHERE time = ?1 AND id = ?2
-             UNION ALL SELECT participants FROM scratch.items WHERE time = ?1 AND id = ?2 LIMIT 1"
-        };
+    /// With whom an item is in the ledger.
+    fn committed_with(&self, arrival: &Arrival) -> Result<Option<[u8; 16]>, LedgerError> {
+        if arrival.time > self.reach()?.time {
+            return Ok(None);
+        }
+        self.with("SELECT participants FROM main.items WHERE time = ?1 AND id = ?2", arrival)
+    }
+
+    /// With whom this run took an item in.
+    fn noted_with(&self, arrival: &Arrival) -> Result<Option<[u8; 16]>, LedgerError> {
+        self.with("SELECT participants FROM scratch.items WHERE time = ?1 AND id = ?2", arrival)
+    }
+
+    fn with(&self, sql: &str, arrival: &Arrival) -> Result<Option<[u8; 16]>, LedgerError> {
         let mut statement = self.connection.prepare_cached(sql)?;
         Ok(statement.query_row(params![arrival.time, arrival.id.0], |row| row.get(0)).optional()?)
     }
@@ -299,29 +309,6 @@ impl Scratch<'_> {
              UNION ALL SELECT 1 FROM scratch.namings WHERE time = ?1 AND id = ?2 AND participants = ?3",
         )?;
         Ok(statement.exists(params![arrival.time, arrival.id.0, arrival.participants])?)
-    }
-
-    /// Notes a message's key; whether it was taken on that day or one beside it. (A correction may move a message over
-    /// midnight; the same id weeks later is a vendor counting from 1 again.)
-    pub(super) fn take_key(&self, time: i64, key: u64) -> Result<bool, LedgerError> {
-        let day = time.div_euclid(86_400);
-        let key = key.cast_signed();
-        let mut statement = self.connection.prepare_cached(
-            // For `day IN (…)` SQLite would make a table each time.
-            "SELECT 1 FROM scratch.message_keys WHERE day = ?1 AND key = ?2
-             UNION ALL SELECT 1 FROM scratch.message_keys WHERE day = ?1 - 1 AND key = ?2
-             UNION ALL SELECT 1 FROM scratch.message_keys WHERE day = ?1 + 1 AND key = ?2",
-        )?;
-        let mut taken = statement.exists([day, key])?;
-        let sql = "SELECT 1 FROM main.message_keys WHERE day = ?1 AND key = ?2";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let newest = self.reach()?.day;
-        for near in [day - 1, day, day + 1].into_iter().filter(|near| *near <= newest) {
-            taken = taken || statement.exists([near, key])?;
-        }
-        let sql = "INSERT OR IGNORE INTO scratch.message_keys VALUES (?1, ?2)";
-        self.connection.prepare_cached(sql)?.execute([day, key])?;
-        Ok(taken)
     }
 
     /// Marks an item taken in by this pass as held.
@@ -397,3 +384,6 @@ impl Scratch<'_> {
         Ok(self.connection.prepare_cached(sql)?.exists(params![time, id.0, self.export.get()])?)
     }
 }
+
+#[cfg(test)]
+mod tests;
