@@ -356,3 +356,6 @@ fn note_manifest(transaction: &Transaction<'_>, commit: &Commit<'_>, now: Timest
     )?;
     chain::append(transaction, chain::Source::Commit, transaction.last_insert_rowid())
 }
+
+#[cfg(test)]
+mod tests;
