@@ -12,7 +12,7 @@ use crate::ledger::manifest::{Entry, Recorded};
 use crate::ledger::{Again, Asked, FileRow, LedgerError};
 use crate::mailbox::Mailbox;
 use crate::stage::azure::Patience;
-use crate::stage::ready::{Listed, ReadyList, message_id};
+use crate::stage::ready::{Listed, ReadyList, message_id, path_in};
 use crate::stage::view::{Claim, Found, View};
 use crate::stage::{Placement, StageError, in_parallel, parts};
 
@@ -176,7 +176,10 @@ impl Pass<'_, '_> {
 
     fn add(&mut self, again: &Again, name: &str) -> Result<(), IngestError> {
         if let Some(list) = &mut self.list {
-            list.add(&Listed::new(again.mailbox.as_str(), name, &message_id(&again.id.to_string()), &again.eml))?;
+            let (mailbox, message_id) = (again.mailbox.as_str(), message_id(&again.id.to_string()));
+            let mut path = String::new();
+            let path = path_in(&mut path, mailbox, name);
+            list.add(&Listed { mailbox, path, message_id: &message_id, sha256: &again.eml })?;
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use crate::cause::chain;
 use crate::ledger::manifest::{Entry, Placed, Recorded};
 use crate::ledger::{LedgerError, RunId};
 use crate::stage::Target;
-use crate::stage::ready::{Listed, ReadyList, message_id};
+use crate::stage::ready::{Listed, ReadyList, message_id, path_in};
 
 /// As progress shows it.
 const SHOWN: &str = "what the importer may take";
@@ -111,8 +111,10 @@ fn add(list: &mut dyn ReadyList, entry: &Entry) -> Result<(), IngestError> {
 
 fn add_placed(list: &mut dyn ReadyList, placed: &Placed) -> Result<(), IngestError> {
     let (name, message_id) = (placed.name(), message_id(&placed.item.id));
+    let mut path = String::new();
     for mailbox in &placed.mailboxes {
-        list.add(&Listed::new(mailbox, &name, &message_id, &placed.eml))?;
+        let path = path_in(&mut path, mailbox, &name);
+        list.add(&Listed { mailbox, path, message_id: &message_id, sha256: &placed.eml })?;
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 //! A manifest is gzip (RFC 1952) over lines of JSON, so that an auditor reads it with `zcat`. It is durable before the
 //! commit that names it and its digest.
 
+mod flat;
+
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Lines, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -13,13 +15,14 @@ use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
 
+use self::flat::Flat;
 use super::{FileId, Ledger, LedgerError};
 use crate::digest::{Hasher, Sha256};
 use crate::durable::{AtPath, Disk, FileSystem, PathError, open_regular};
 
 /// What became of one record, a line of the manifest.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "state", rename_all = "lowercase")]
+#[serde(tag = "state", rename_all = "lowercase", try_from = "Flat")]
 pub enum Entry {
     /// The manifest's first line.
     Header {
@@ -44,7 +47,7 @@ pub enum Entry {
         item: Known,
         /// The SHA-256 of the export that brought it first, where that is another one. Of a transcript that says nothing new,
         /// several may have.
-        #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[serde(skip_serializing_if = "Option::is_none")]
         of: Option<String>,
     },
     /// An item before the initial date.
@@ -76,25 +79,25 @@ impl Entry {
 }
 
 /// An item and its places, of which a held one may have none.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Placed {
     /// The item.
     #[serde(flatten)]
     pub item: Known,
     /// The SHA-256 of the EML; empty where none was placed.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[serde(skip_serializing_if = "String::is_empty")]
     pub eml: String,
     /// Whose folders it was placed in.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mailboxes: Vec<String>,
     /// Of a held item, its participants: none of them has a mailbox. Each as ImId, space and e-mail, folded, as far as the
     /// export has them.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lacks: Vec<String>,
 }
 
 /// An item.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Known {
     /// Its place in the export, from 0.
     pub n: u64,

@@ -13,18 +13,18 @@ pub struct Listed<'a> {
     /// Whose folder it stands in.
     pub mailbox: &'a str,
     /// Where it stands, from the staging folder on.
-    pub path: String,
+    pub path: &'a str,
     /// The mail's Message-ID.
     pub message_id: &'a str,
     /// Of the EML, hexadecimal.
     pub sha256: &'a str,
 }
 
-impl<'a> Listed<'a> {
-    /// The line for the EML `name` in a mailbox's folder.
-    pub fn new(mailbox: &'a str, name: &str, message_id: &'a str, sha256: &'a str) -> Self {
-        Self { mailbox, path: [mailbox, FOLDER, name].join("/"), message_id, sha256 }
-    }
+/// Where the EML `name` stands in a mailbox's folder, from the staging folder on; in place of what was in `path`.
+pub fn path_in<'p>(path: &'p mut String, mailbox: &str, name: &str) -> &'p str {
+    path.clear();
+    path.extend([mailbox, "/", FOLDER, "/", name]);
+    path
 }
 
 /// The Message-ID of an item's mail.
