@@ -3,19 +3,26 @@
 /// Text that is trimmed, never empty, and compared without case; what it is folded to is worked out once.
 #[derive(Debug, Clone)]
 struct Folded {
-    text: Box<str>,
-    /// None where folding changes nothing.
-    folded: Option<Box<str>>,
+    /// The text, and behind it what it is folded to, unless that is the same: one piece of memory, for there are several in
+    /// each record.
+    both: Box<str>,
+    /// Bytes of the text.
+    len: usize,
 }
 
 impl Folded {
     fn new(text: &str) -> Option<Self> {
         let text = trim(text);
-        (!text.is_empty()).then(|| Self { text: text.into(), folded: fold_if_needed(text) })
+        (!text.is_empty()).then(|| Self { both: with_folded(text), len: text.len() })
+    }
+
+    fn text(&self) -> &str {
+        &self.both[..self.len]
     }
 
     fn folded(&self) -> &str {
-        self.folded.as_deref().unwrap_or(&self.text)
+        let folded = &self.both[self.len..];
+        if folded.is_empty() { &self.both } else { folded }
     }
 }
 
@@ -39,7 +46,7 @@ impl ImId {
 
     /// As the export or the mapping wrote it, trimmed.
     pub fn as_str(&self) -> &str {
-        &self.0.text
+        self.0.text()
     }
 
     /// The form in which two identifiers are compared.
@@ -49,7 +56,7 @@ impl ImId {
 
     /// As [`ImId::folded`], to keep.
     pub fn into_folded(self) -> Box<str> {
-        self.0.folded.unwrap_or(self.0.text)
+        if self.0.len == self.0.both.len() { self.0.both } else { self.0.folded().into() }
     }
 }
 
@@ -65,7 +72,7 @@ impl Email {
 
     /// As the export wrote it, trimmed.
     pub fn as_str(&self) -> &str {
-        &self.0.text
+        self.0.text()
     }
 
     /// The form in which two addresses are compared.
@@ -86,13 +93,26 @@ pub fn trim(text: &str) -> &str {
     text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'))
 }
 
-fn fold_if_needed(text: &str) -> Option<Box<str>> {
+fn with_folded(text: &str) -> Box<str> {
     // Without an early end, which a short text is not worth: so a processor looks at many bytes at once.
-    if !text.bytes().fold(false, |folds, byte| folds | !byte.is_ascii() | byte.is_ascii_uppercase()) {
-        return None;
+    let (ascii, upper) = text
+        .bytes()
+        .fold((true, false), |(ascii, upper), byte| (ascii & byte.is_ascii(), upper | byte.is_ascii_uppercase()));
+    if ascii && !upper {
+        return text.into();
+    }
+    let mut both = String::with_capacity(text.len() * 2);
+    both.push_str(text);
+    if ascii {
+        both.push_str(text);
+        both[text.len()..].make_ascii_lowercase();
+        return both.into_boxed_str();
     }
     let folded = text.to_lowercase();
-    (folded != text).then(|| folded.into_boxed_str())
+    if folded != text {
+        both.push_str(&folded);
+    }
+    both.into_boxed_str()
 }
 
 /// What an export says of a person at one place: in a presence event, as a sender or as a recipient.
@@ -112,5 +132,30 @@ impl Person {
     /// Whether anything says who this is. A name alone does not.
     pub fn has_identity(&self) -> bool {
         self.im_id.is_some() || self.email.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identifier_keeps_its_text_and_what_it_is_folded_to() {
+        let of = |text: &str| ImId::new(text).map(|id| (id.as_str().to_owned(), id.folded().to_owned()));
+        for (text, kept, folded) in [
+            (" adams17\u{feff}", "adams17", "adams17"),
+            ("Adams17", "Adams17", "adams17"),
+            ("MÜLLER", "MÜLLER", "müller"),
+            ("müller", "müller", "müller"),
+            // One letter becomes two, and one that takes other bytes.
+            ("İ", "İ", "i\u{307}"),
+            ("\u{1e9e}", "\u{1e9e}", "ß"),
+            ("日本", "日本", "日本"),
+        ] {
+            assert_eq!(of(text), Some((kept.to_owned(), folded.to_owned())));
+            assert_eq!(ImId::new(text).map(ImId::into_folded).as_deref(), Some(folded));
+        }
+        assert_eq!(of(" \u{200b}"), None);
+        assert!(ImId::new("AB") == ImId::new("ab") && ImId::new("ab") != ImId::new("abab"));
     }
 }

@@ -57,7 +57,7 @@ impl PersonDraft {
         let twice = self.twice();
         let (name, first, last) = (self.name.take(), self.first.take(), self.last.take());
         let name = name.or_else(|| match (first, last) {
-            (Some(first), Some(last)) => Some(format!("{first} {last}").into()),
+            (Some(first), Some(last)) => Some([&*first, &*last].join(" ").into()),
             (first, last) => first.or(last),
         });
         let person = Person { im_id: self.im_id.take(), email: self.email.take(), name, company: self.company.take() };
