@@ -164,13 +164,9 @@ fn push_participant(participant: &Participant, text: &mut String) {
 /// Whether the text holds what 7bit must not (RFC 2045 section 2.7: control characters) or what transports and mail
 /// stores are known to change (RFC 2049 section 3: a line of one dot, a line that begins with `From `).
 pub(super) fn needs_base64(text: &str) -> bool {
-    text.bytes().any(|byte| byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n'))
-        || begins_a_line("From ", text)
-        || begins_a_line(".\r\n", text)
-}
-
-fn begins_a_line(start: &str, text: &str) -> bool {
-    text.match_indices(start).any(|(at, _)| at == 0 || text[..at].ends_with('\n'))
+    // The first without an early end, which makes it many bytes at once.
+    text.bytes().fold(false, |found, byte| found | (byte < b' ' && !matches!(byte, b'\t' | b'\r' | b'\n')))
+        || text.split_inclusive('\n').any(|line| line.starts_with("From ") || line == ".\r\n")
 }
 
 /// A name that can do no harm where it is saved: no path, no control characters, not endless, not empty. The text names
