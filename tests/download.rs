@@ -22,45 +22,24 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use glob::Pattern;
 use icechatd::config;
 use icechatd::demo::site::LoopbackSite;
 use icechatd::digest::Sha256;
 use icechatd::download::sftp::{Secrets, Site, SiteError, Timeouts, Trouble};
 use icechatd::download::{Progress, RemoteFile};
 use russh::MethodKind::{KeyboardInteractive, Password, PublicKey};
+use support::nearby;
 use support::proxy::{Line, Proxy};
 use support::scripted::{Script, Scripted};
 use support::sshd::{Sshd, SshdOptions, fingerprint, keygen};
 use zeroize::Zeroizing;
 
 fn settings(port: u16, user: &str, host_key: &str) -> config::Site {
-    config::Site {
-        host: "127.0.0.1".to_owned(),
-        port,
-        firm_code: user.to_owned(),
-        host_keys: vec![host_key.to_owned()],
-        directory: ".".to_owned(),
-        files: vec![Pattern::new("*.pgp").unwrap()],
-        password: None,
-        settle: Duration::ZERO,
-        delete_after: false,
-        source_address: None,
-        egress_ip: Vec::new(),
-        initial_date: None,
-    }
+    nearby::site(port, user, host_key, ".")
 }
 
 fn limits() -> config::Limits {
-    config::Limits {
-        max_plaintext: 1 << 36,
-        max_ratio: 1000,
-        max_message: 1 << 24,
-        max_attachment: 1 << 30,
-        max_participants: 1 << 20,
-        transfer_deadline: Duration::from_mins(2),
-        workers: 0,
-    }
+    nearby::limits(Duration::from_mins(2))
 }
 
 /// Failures come quickly in tests.

@@ -6,12 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use glob::Pattern;
-use icechatd::config;
 use icechatd::download::RemoteFile;
 use icechatd::download::sftp::{Secrets, Site};
 use zeroize::Zeroizing;
 
+use crate::support::nearby;
 use crate::support::proxy::{Line, Proxy};
 use crate::support::sshd::{Sshd, SshdOptions};
 use crate::table::{Table, seconds, times};
@@ -59,29 +58,9 @@ pub(crate) fn sftp(port: u16, key: &Path, user: &str, from: &Path, to: &Path) ->
 }
 
 fn fetch(sshd: &Sshd, port: u16, spool: &Path, path: &Path) -> f64 {
-    let settings = config::Site {
-        host: "127.0.0.1".to_owned(),
-        port,
-        firm_code: sshd.user().to_owned(),
-        host_keys: vec![sshd.host_key_fingerprint().to_owned()],
-        directory: sshd.root().display().to_string(),
-        files: vec![Pattern::new("*.pgp").unwrap()],
-        password: None,
-        settle: Duration::ZERO,
-        delete_after: false,
-        source_address: None,
-        egress_ip: Vec::new(),
-        initial_date: None,
-    };
-    let limits = config::Limits {
-        max_plaintext: 1 << 36,
-        max_ratio: 1000,
-        max_message: 1 << 24,
-        max_attachment: 1 << 30,
-        max_participants: 1 << 20,
-        transfer_deadline: Duration::from_hours(1),
-        workers: 0,
-    };
+    let directory = sshd.root().display().to_string();
+    let settings = nearby::site(port, sshd.user(), sshd.host_key_fingerprint(), &directory);
+    let limits = nearby::limits(Duration::from_hours(1));
     let metadata = path.metadata().unwrap();
     let file = RemoteFile { name: "export.pgp".to_owned(), size: metadata.len(), mtime: metadata.mtime() };
     let begun = Instant::now();

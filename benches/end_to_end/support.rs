@@ -5,6 +5,8 @@
 pub mod gpg;
 #[path = "../../tests/support/measured.rs"]
 pub mod measured;
+#[path = "../../tests/support/nearby.rs"]
+pub mod nearby;
 #[path = "../../tests/support/proxy.rs"]
 pub mod proxy;
 #[path = "../../tests/support/sshd.rs"]

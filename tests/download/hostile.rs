@@ -1,7 +1,7 @@
 //! Names and servers that mean harm, or are merely odd.
 
 use super::*;
-use crate::support::lies::Liar;
+use crate::support::lies::{Liar, Lie, State};
 
 #[test]
 fn names_meant_to_harm_stay_names() {
@@ -58,6 +58,49 @@ fn servers_that_answer_short_or_without_attributes_are_understood() {
     let spool = tempfile::tempdir().unwrap();
     let taken = site.fetch(&listed[0], spool.path(), &()).unwrap();
     assert_eq!(taken.sha256, Sha256::of(&bytes));
+}
+
+/// What a server says that it answers whole, and what it is asked for.
+#[test]
+fn reads_are_as_large_as_the_server_says_it_answers() {
+    let (kib, bytes) = (1024, noise(10 << 20));
+    let files = vec![("a.pgp".to_owned(), bytes.clone())];
+    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
+    for (said, longest_read, asked) in [
+        (None, usize::MAX, 32 * kib),
+        (Some(0), usize::MAX, 32 * kib),
+        (Some(1000), usize::MAX, 32 * kib),
+        (Some(100_000), usize::MAX, 100_000),
+        (Some(261_120), usize::MAX, 255 * kib),
+        (Some(1 << 30), usize::MAX, 255 * kib),
+        (Some(u64::MAX), usize::MAX, 32 * kib),
+        // One that says more than it does.
+        (Some(261_120), 50_000, 255 * kib),
+        (Some(261_120), 10_000, 32 * kib),
+    ] {
+        let script = Script { files: files.clone(), longest_read, said_longest_read: said, ..Script::default() };
+        let (server, mut site) = scripted(script);
+        let spool = tempfile::tempdir().unwrap();
+        let taken = site.fetch(&file, spool.path(), &()).unwrap();
+        assert_eq!(taken.sha256, Sha256::of(&bytes), "{said:?}");
+        assert_eq!(server.shared().rack().longest_asked, asked, "{said:?} {longest_read}");
+    }
+}
+
+/// A small file is not worth the question.
+#[test]
+fn a_site_is_asked_for_its_limits_once_that_pays() {
+    let bytes = noise(3 << 20);
+    let script = Script {
+        files: vec![("a.pgp".to_owned(), bytes.clone())],
+        said_longest_read: Some(261_120),
+        ..Script::default()
+    };
+    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
+    let (server, mut site) = scripted_by(script, Liar::that_says(&[(State::Limits, Lie::Farewell)]));
+    let spool = tempfile::tempdir().unwrap();
+    let taken = site.fetch(&file, spool.path(), &()).unwrap();
+    assert_eq!((taken.sha256, server.shared().liar().told.len()), (Sha256::of(&bytes), 0));
 }
 
 #[test]

@@ -43,6 +43,31 @@ fn a_site_cannot_write_lines_into_our_log() {
     assert!(trouble(site.list()).1.contains("denies permission for `a.pgp`"));
 }
 
+/// Whatever it says its limits are, once, the file comes.
+#[test]
+fn a_site_that_lies_about_its_limits_costs_a_try_at_most() {
+    let bytes = noise(5 << 20);
+    let script = Script {
+        files: vec![("a.pgp".to_owned(), bytes.clone())],
+        said_longest_read: Some(100_000),
+        ..Script::default()
+    };
+    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
+    let secrets = some_key();
+    thread::scope(|scope| {
+        for lie in State::Limits.every_lie() {
+            let (script, file, secrets, bytes) = (script.clone(), &file, &secrets, &bytes);
+            scope.spawn(move || {
+                let server = Scripted::lying(script, Liar::that_says(&[(State::Limits, lie)]).once());
+                let spool = tempfile::tempdir().unwrap();
+                let taken = within(Duration::from_mins(1), &server, secrets).fetch(file, spool.path(), &()).unwrap();
+                assert_eq!(taken.sha256, Sha256::of(bytes), "{lie:?}");
+                assert_eq!(server.shared().liar().told[&(State::Limits, lie)], 1);
+            });
+        }
+    });
+}
+
 #[test]
 fn a_listing_that_names_nothing_is_at_its_end() {
     let says = [(State::Readdir, Lie::ListingEmpty)];

@@ -58,6 +58,7 @@ pub enum State {
     Open,
     Read,
     Remove,
+    Limits,
 }
 
 /// One lie.
@@ -241,6 +242,11 @@ const OF_LISTINGS: &[Lie] = &[
 const OF_READS: &[Lie] = &[ReadEmpty, ReadShort, ReadLong, ReadFlipped, ReadElsewhere];
 
 impl State {
+    /// Every lie that fits here.
+    pub fn every_lie(self) -> impl Iterator<Item = Lie> {
+        self.lies().into_iter().flatten().copied()
+    }
+
     /// The lies that fit here: those that only fit here first, and the common ones where there are any.
     fn lies(self) -> [&'static [Lie]; 3] {
         match self {
@@ -255,7 +261,7 @@ impl State {
             Self::Open => [&[HandleEmpty, HandleEndless], OF_REPLIES, OF_FILES],
             Self::Read => [OF_READS, OF_REPLIES, OF_FILES],
             Self::Lstat | Self::Fstat => [OF_ATTRIBUTES, OF_REPLIES, OF_FILES],
-            Self::Close | Self::Remove => [&[], OF_REPLIES, &[]],
+            Self::Close | Self::Remove | Self::Limits => [&[], OF_REPLIES, &[]],
         }
     }
 }

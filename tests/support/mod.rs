@@ -13,6 +13,7 @@ pub mod handshake;
 pub mod http;
 pub mod lies;
 pub mod measured;
+pub mod nearby;
 pub mod packets;
 pub mod planted;
 pub mod proxy;

@@ -11,6 +11,7 @@ pub const HANDLE: u8 = 102;
 pub const DATA: u8 = 103;
 pub const NAME: u8 = 104;
 pub const ATTRS: u8 = 105;
+pub const EXTENDED_REPLY: u8 = 201;
 pub const NO_SUCH_FILE: u32 = 2;
 pub const FAILURE: u32 = 4;
 /// Where a status stands for the end.

@@ -43,6 +43,8 @@ pub struct Rack {
     pub removed: Vec<Removed>,
     /// What the last look at a file showed; nothing where that was a lie.
     pub looked: BTreeMap<String, Option<(usize, u32)>>,
+    /// The most bytes that one read asked for.
+    pub longest_asked: u32,
 }
 
 impl Rack {

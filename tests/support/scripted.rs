@@ -36,6 +36,8 @@ pub struct Script {
     pub twice: &'static [&'static str],
     /// The most that one read gives.
     pub longest_read: usize,
+    /// What it says is the most that one read gives, if it says so (`limits@openssh.com`).
+    pub said_longest_read: Option<u64>,
     /// So many bytes more than were asked for in each read.
     pub excess: usize,
     /// Read beyond so many bytes as though the file ended there.
@@ -62,6 +64,7 @@ impl Default for Script {
             files: Vec::new(),
             twice: &[],
             longest_read: usize::MAX,
+            said_longest_read: None,
             excess: 0,
             early_end: None,
             endless_listing: false,

@@ -63,7 +63,9 @@ impl Shelf<'_> {
         let kind = request.bytes(1)[0];
         let id = request.number();
         if kind == 1 {
-            return (Some(State::Init), String::new(), Reply { kind: 2, id: None, body: 3_u32.to_be_bytes().to_vec() });
+            let limits = self.script.said_longest_read.map(|_| [string("limits@openssh.com"), string("1")].concat());
+            let body = [&3_u32.to_be_bytes()[..], &limits.unwrap_or_default()].concat();
+            return (Some(State::Init), String::new(), Reply { kind: 2, id: None, body });
         }
         let path = request.text();
         let name = path.trim_start_matches(['/', 'f']).to_owned();
@@ -77,6 +79,10 @@ impl Shelf<'_> {
             12 => (State::Readdir, self.readdir()),
             13 => (State::Remove, self.remove(&name)),
             16 => (State::Realpath, names(&[entry("/", &attributes(None, None, None))])),
+            200 if path == "limits@openssh.com" => {
+                let most = self.script.said_longest_read.unwrap_or_default();
+                (State::Limits, (EXTENDED_REPLY, [1 << 18, most, 1 << 18, 0].map(u64::to_be_bytes).concat()))
+            }
             _ => return (None, name, Reply { kind: STATUS, id: Some(id), body: status(8, "no").1 }),
         };
         (Some(state), name, Reply { kind, id: Some(id), body })
@@ -88,7 +94,8 @@ impl Shelf<'_> {
     }
 
     fn read(&self, name: &str, offset: u64, len: u32) -> (u8, Vec<u8>) {
-        let rack = self.shared.rack();
+        let mut rack = self.shared.rack();
+        rack.longest_asked = rack.longest_asked.max(len);
         let Some(file) = rack.files.get(name) else { return status(FAILURE, "stale handle") };
         let end = self.script.early_end.unwrap_or(u64::MAX).min(file.bytes.len() as u64);
         let start = usize::try_from(offset.min(end)).unwrap();

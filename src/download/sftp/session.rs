@@ -12,6 +12,7 @@ use russh::client::{self, DisconnectReason, Handle};
 use russh::keys::{Algorithm, EcdsaCurve, HashAlg, PublicKeyOrCertificate};
 use russh::{AlgorithmKind, ChannelMsg, Names, Preferred, cipher, compression, kex, mac};
 use russh_sftp::client::RawSftpSession;
+use russh_sftp::extensions;
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use tokio::time::timeout;
 
@@ -84,6 +85,8 @@ pub struct Met {
 /// A connection that is logged in. Dropping it closes it.
 pub(super) struct Session {
     pub(super) sftp: RawSftpSession,
+    /// Whether the server says what it answers whole.
+    pub(super) tells_limits: bool,
     /// The site's folder as an absolute path, as the server itself writes it.
     pub(super) folder: String,
     pub(super) timeouts: Timeouts,
@@ -96,15 +99,16 @@ impl Session {
         let (mut connection, ending) = address.greet().await?;
         let login = Login::new(&mut connection, &ending, credentials).run();
         within(authentication, "logging in", login).await?;
-        let sftp = within(operation, "starting SFTP", start_sftp(&connection)).await?;
-        let mut session =
-            Self { sftp, folder: String::new(), timeouts: address.timeouts.clone(), _connection: connection };
+        let (sftp, tells_limits) = within(operation, "starting SFTP", start_sftp(&connection)).await?;
+        let (folder, timeouts) = (String::new(), address.timeouts.clone());
+        let mut session = Self { sftp, tells_limits, folder, timeouts, _connection: connection };
         session.folder = session.resolve(directory).await?;
         Ok(session)
     }
 }
 
-async fn start_sftp(connection: &Handle<Gatekeeper>) -> Result<RawSftpSession, Trouble> {
+/// The session, and whether the server tells its limits.
+async fn start_sftp(connection: &Handle<Gatekeeper>) -> Result<(RawSftpSession, bool), Trouble> {
     let doing = "starting SFTP";
     let lost = |source: russh::Error| Trouble::Lost { doing, source: source.into() };
     let mut channel = connection.channel_open_session().await.map_err(lost)?;
@@ -118,8 +122,8 @@ async fn start_sftp(connection: &Handle<Gatekeeper>) -> Result<RawSftpSession, T
         }
     }
     let sftp = RawSftpSession::new_with_config(channel.into_stream(), transfer::sftp_config());
-    sftp.init().await.map_err(|source| Trouble::Lost { doing, source: source.into() })?;
-    Ok(sftp)
+    let version = sftp.init().await.map_err(|source| Trouble::Lost { doing, source: source.into() })?;
+    Ok((sftp, version.extensions.contains_key(extensions::LIMITS)))
 }
 
 impl Address {

@@ -20,10 +20,13 @@ use crate::download::listing::{Entry, escaped, is_plain, shortened};
 use crate::download::spool::Incoming;
 use crate::download::{Progress, RemoteFile};
 
-/// Bytes asked for in one request: what every server answers whole (OpenSSH's client asks for as much).
+/// Bytes asked for in one request: what every server answers whole.
 pub(super) const BLOCK: u32 = 32 * 1024;
-/// Requests in flight: 4 MiB together, 40 MB/s over a line of 100 ms.
-pub(super) const IN_FLIGHT: usize = 128;
+/// The same where a server says that it answers larger ones whole, as OpenSSH's does: a packet of the protocol has at most
+/// 256 KiB there, and what stands around the bytes takes some of it.
+pub(super) const LARGE_BLOCK: u32 = 255 * 1024;
+/// Bytes asked for and not here yet: 40 MB/s over a line of 100 ms.
+pub(super) const IN_FLIGHT: u64 = 4 << 20;
 /// More entries than this in one folder are a mistake, or an attack on our memory.
 const MAX_ENTRIES: usize = 100_000;
 /// The longest path that a system takes, in bytes. Each request for a file repeats the folder's.
@@ -173,6 +176,18 @@ impl Session {
         Err(Trouble::Changed(file.name.clone()))
     }
 
+    /// Bytes that one request may ask for, by what the server says of itself (`limits@openssh.com` in OpenSSH's PROTOCOL). One
+    /// that says nothing, or nothing that can be, is asked for what any server answers.
+    async fn largest_block(&self) -> Result<u32, Trouble> {
+        if !self.tells_limits {
+            return Ok(BLOCK);
+        }
+        let answer = async { Ok(self.sftp.limits().await) };
+        let limits = within(self.timeouts.operation, "asking the site for its limits", answer).await?;
+        let most = limits.ok().and_then(|limits| u32::try_from(limits.max_read_len).ok()).unwrap_or(BLOCK);
+        Ok(most.clamp(BLOCK, LARGE_BLOCK))
+    }
+
     /// Reads with many requests in flight, and takes the answers in order. How much there is, fstat says and never an end
     /// of file: an early one means that the file changed.
     async fn pull(
@@ -183,12 +198,19 @@ impl Session {
         progress: &dyn Progress,
     ) -> Result<(), Trouble> {
         let mut rate = Rate::new(&self.timeouts);
-        let mut asked = incoming.written();
+        let begun = incoming.written();
+        let mut asked = begun;
         let mut block = BLOCK;
+        let mut largest = if file.size - begun > IN_FLIGHT { self.largest_block().await? } else { BLOCK };
         let ask = |offset, len| async move { (len, self.sftp.read(handle, offset, len).await) };
         let mut queue = FuturesOrdered::new();
         while incoming.written() < file.size {
-            while queue.len() < IN_FLIGHT && asked < file.size {
+            if incoming.written() - begun >= IN_FLIGHT {
+                // Not from the start: an answer counts once it is whole, and over a line of the least rate a large one would
+                // take longer than a window.
+                block = largest;
+            }
+            while asked - incoming.written() < IN_FLIGHT && asked < file.size {
                 let len = u32::try_from(file.size - asked).unwrap_or(u32::MAX).min(block);
                 queue.push_back(ask(asked, len));
                 asked += u64::from(len);
@@ -206,7 +228,7 @@ impl Session {
             {
                 // A server may answer with less than was asked for. What is in flight lies beyond a gap: ask anew from
                 // there, for no more than it gave, since it will do so again.
-                block = got;
+                (block, largest) = (got, got);
                 asked = incoming.written();
                 queue = FuturesOrdered::new();
             }
