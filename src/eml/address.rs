@@ -14,10 +14,12 @@ use crate::export::{Email, ImId, Person};
 const LOCAL_PART: usize = 900;
 /// What is kept of a longer one, before `%-` and half a SHA-256 of the whole.
 const LOCAL_PREFIX: usize = LOCAL_PART - 34;
+/// Bytes that nearly every mailbox takes at most.
+const USUAL: usize = 96;
 
 /// One person as a field's value.
 pub(super) fn one(person: &Person) -> String {
-    let mut value = String::with_capacity(96);
+    let mut value = String::with_capacity(USUAL);
     push_mailbox(person, &mut value);
     value
 }
@@ -26,6 +28,7 @@ pub(super) fn one(person: &Person) -> String {
 pub(super) fn list<'a>(people: impl Iterator<Item = &'a Person>) -> Option<String> {
     let mut value = String::new();
     for person in people {
+        value.reserve(USUAL);
         if !value.is_empty() {
             value.push(',');
             value.push_str(FOLD);

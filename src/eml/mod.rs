@@ -208,7 +208,7 @@ impl<'a> Named<'a> {
             .date(Date::new(whole_second(self.item.time())))
             .message_id(format!("{id}@{DOMAIN}"))
             .references(MessageId::new_list(references));
-        let mail = follows.into_iter().fold(mail, MessageBuilder::in_reply_to);
+        let mut mail = follows.into_iter().fold(mail, MessageBuilder::in_reply_to);
         let mut fields = self.own_fields(id);
         if self.shape.format >= 2 {
             let index = thread::index(room_day, self.day(), self.item.time(), self.identity.id);
@@ -218,6 +218,7 @@ impl<'a> Named<'a> {
             self.push_details(&mut fields);
             self.push_further(&mut fields);
         }
+        mail.headers.reserve(fields.len());
         fields.into_iter().fold(mail, |mail, (name, value)| mail.header(name, Raw::new(value)))
     }
 

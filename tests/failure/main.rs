@@ -11,6 +11,7 @@ mod ledgers;
 mod local;
 mod power;
 mod scene;
+mod several;
 mod strace;
 
 #[path = "../support/mod.rs"]

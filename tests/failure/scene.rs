@@ -89,6 +89,20 @@ impl Scene {
         Self::of("large", firm, &["ingest", &file])
     }
 
+    /// As many as make two batches, for a program that does several things at once. Each call of it is another run's.
+    pub(crate) fn by_several_workers() -> Self {
+        let people = ["amy@contoso.com", "joe@contoso.com", "dora@contoso.com"];
+        let records = (0..1300).map(|number: usize| {
+            let (from, to) = (people[number % 3], people[(number + 1 + number / 3 % 2) % 3]);
+            message(&number.to_string(), from, &[to], &format!("word {number}"))
+        });
+        let firm = Firm::with(&Settings { more: "[limits]\nworkers = 4\n".to_owned(), ..settings("") });
+        write(&firm, "day.pgp", &day());
+        write(&firm, "much.pgp", &export(&records.collect::<String>()));
+        let files = ["day.pgp", "much.pgp"].map(|name| firm.path(name).to_str().unwrap().to_owned());
+        Self::of("several", firm, &["ingest", &files[0], &files[1]])
+    }
+
     /// The same from the site, whose copies are removed.
     pub(crate) fn from_the_site() -> Self {
         let settings = settings("");

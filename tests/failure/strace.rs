@@ -5,6 +5,7 @@
 //! before the next one: whoever kills at each call that changes files has seen every state that such a death can leave,
 //! "just after a call" included.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -157,6 +158,7 @@ pub(crate) fn inject(program: &Command, log: &Path, aim: Aim<'_>, injection: Inj
 fn calls(log: &Path) -> Vec<Call> {
     let text = String::from_utf8_lossy(&fs::read(log).unwrap()).into_owned();
     let mut found: Vec<Call> = Vec::new();
+    let mut made: HashMap<(u32, &str), usize> = HashMap::new();
     for line in text.lines() {
         let Some((thread, rest)) = line.split_once(' ') else { continue };
         let Some((name, words)) = rest.trim_start().split_once('(') else { continue };
@@ -164,8 +166,9 @@ fn calls(log: &Path) -> Vec<Call> {
         if name.starts_with('<') || name.starts_with('+') {
             continue;
         }
-        let nth = found.iter().filter(|call| call.thread == thread && call.name == name).count() + 1;
-        found.push(Call { thread, name: name.to_owned(), nth, words: words.to_owned() });
+        let nth = made.entry((thread, name)).or_default();
+        *nth += 1;
+        found.push(Call { thread, name: name.to_owned(), nth: *nth, words: words.to_owned() });
     }
     found
 }
