@@ -197,11 +197,11 @@ impl Session {
         incoming: &mut Incoming,
         progress: &dyn Progress,
     ) -> Result<(), Trouble> {
-        let mut rate = Rate::new(&self.timeouts);
         let begun = incoming.written();
         let mut asked = begun;
         let mut block = BLOCK;
-        let mut largest = if file.size - begun > IN_FLIGHT { self.largest_block().await? } else { BLOCK };
+        let mut largest = if file.size.saturating_sub(begun) > IN_FLIGHT { self.largest_block().await? } else { BLOCK };
+        let mut rate = Rate::new(&self.timeouts);
         let ask = |offset, len| async move { (len, self.sftp.read(handle, offset, len).await) };
         let mut queue = FuturesOrdered::new();
         while incoming.written() < file.size {
