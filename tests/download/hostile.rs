@@ -38,6 +38,15 @@ fn scripted(script: Script) -> (Scripted, Site) {
     scripted_by(script, Liar::honest())
 }
 
+fn scripted_with(script: Script, timeouts: Timeouts) -> (Scripted, Site) {
+    let server = Scripted::start(script);
+    let dir = tempfile::tempdir().unwrap();
+    keygen(&dir.path().join("key"), &["-t", "ed25519"], "");
+    let (settings, secrets) = (settings(server.port(), "ACME", server.host_key()), key(&dir.path().join("key")));
+    let site = Site::with_timeouts(&settings, &limits(), &secrets, timeouts).unwrap();
+    (server, site)
+}
+
 /// The same at one that lies besides.
 pub(super) fn scripted_by(script: Script, liar: Liar) -> (Scripted, Site) {
     let server = Scripted::lying(script, liar);
@@ -79,12 +88,42 @@ fn reads_are_as_large_as_the_server_says_it_answers() {
         (Some(261_120), 10_000, 32 * kib),
     ] {
         let script = Script { files: files.clone(), longest_read, said_longest_read: said, ..Script::default() };
-        let (server, mut site) = scripted(script);
+        // A line that brings 4 MiB within the window is brisk, also on a machine that is busy.
+        let (server, mut site) = scripted_with(script, Timeouts { rate_window: Duration::from_mins(1), ..timeouts() });
         let spool = tempfile::tempdir().unwrap();
         let taken = site.fetch(&file, spool.path(), &()).unwrap();
         assert_eq!(taken.sha256, Sha256::of(&bytes), "{said:?}");
         assert_eq!(server.shared().rack().longest_asked, asked, "{said:?} {longest_read}");
     }
+}
+
+/// A line of the least rate would not bring a large answer within a window.
+#[test]
+fn a_slow_line_is_not_asked_for_large_reads() {
+    let bytes = noise(6 << 20);
+    let files = vec![("a.pgp".to_owned(), bytes.clone())];
+    let script = Script { files, said_longest_read: Some(261_120), ..Script::default() };
+    let slow = Timeouts { rate_window: Duration::from_millis(1), least_rate: 0, ..timeouts() };
+    let (server, mut site) = scripted_with(script, slow);
+    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
+    let spool = tempfile::tempdir().unwrap();
+    assert_eq!(site.fetch(&file, spool.path(), &()).unwrap().sha256, Sha256::of(&bytes));
+    assert_eq!(server.shared().rack().longest_asked, 32 * 1024);
+}
+
+/// What is in flight is bounded in number as well: a few bytes for an answer, and the rest of the file would be asked for in
+/// as many requests as it has such pieces.
+#[test]
+fn a_server_that_answers_short_and_stops_is_asked_for_little() {
+    let bytes = noise(8 << 20);
+    let files = vec![("a.pgp".to_owned(), bytes.clone())];
+    let says = [(State::Read, Lie::ReadShort), (State::Read, Lie::Stalled)];
+    let (server, mut site) = scripted_by(Script { files, ..Script::default() }, Liar::that_says(&says).once());
+    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
+    let spool = tempfile::tempdir().unwrap();
+    assert_eq!(site.fetch(&file, spool.path(), &()).unwrap().sha256, Sha256::of(&bytes));
+    let ignored = server.shared().rack().ignored;
+    assert!((1..32_000).contains(&ignored), "{ignored} bytes of requests");
 }
 
 /// A small file is not worth the question.

@@ -2,6 +2,7 @@
 //! its threads happen to be. Which call of which thread that is, is chance.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 
 use crate::scene::{Scene, random};
 use crate::strace::{Aim, Call, Injection, inject};
@@ -28,6 +29,9 @@ fn each_time(injection: Injection, times: u32, ended: impl Fn(&Scene, i32) -> bo
         scene.again();
         let (said, _) = inject(&scene.command(), &scene.log, Aim { name: &name, nth, place: None }, injection);
         let when = format!("{injection:?} at {name} {nth}");
+        let log = fs::read_to_string(&scene.log).unwrap();
+        let is_unsynced = log.lines().any(|line| line.contains("syncfs") && line.contains("(INJECTED)"));
+        assert!(!is_unsynced || said.code == 1, "a failed sync was not noticed; {when}: {said:#?}");
         assert!(ended(&scene, said.code), "{when}: {said:#?}");
         scene.assert_sound(&when);
         scene.recover(&when);

@@ -45,6 +45,8 @@ pub struct Rack {
     pub looked: BTreeMap<String, Option<(usize, u32)>>,
     /// The most bytes that one read asked for.
     pub longest_asked: u32,
+    /// Bytes that the client sent to a site that listened no more.
+    pub ignored: usize,
 }
 
 impl Rack {

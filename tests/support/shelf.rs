@@ -324,7 +324,9 @@ impl Shelf<'_> {
             // Stalled: read, so that the client can say what it likes, and say nothing.
             _ => {
                 let mut ignored = [0; 4096];
-                while let Ok(1..) = self.stream.read(&mut ignored).await {}
+                while let Ok(read @ 1..) = self.stream.read(&mut ignored).await {
+                    self.shared.rack().ignored += read;
+                }
             }
         }
         Next::End

@@ -11,7 +11,7 @@ use futures_util::stream::FuturesOrdered;
 use russh_sftp::client::rawsession::SftpResult;
 use russh_sftp::client::{Config, error::Error};
 use russh_sftp::protocol::{Data, FileAttributes, FileType, Handle, OpenFlags, StatusCode};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Timeouts;
 use super::error::Trouble;
@@ -27,6 +27,8 @@ pub(super) const BLOCK: u32 = 32 * 1024;
 pub(super) const LARGE_BLOCK: u32 = 255 * 1024;
 /// Bytes asked for and not here yet: 40 MB/s over a line of 100 ms.
 pub(super) const IN_FLIGHT: u64 = 4 << 20;
+/// Requests for them, at most: a server that answers short is asked for little, and then in no more requests than others.
+pub(super) const MAX_REQUESTS: usize = 128;
 /// More entries than this in one folder are a mistake, or an attack on our memory.
 const MAX_ENTRIES: usize = 100_000;
 /// The longest path that a system takes, in bytes. Each request for a file repeats the folder's.
@@ -177,15 +179,14 @@ impl Session {
     }
 
     /// Bytes that one request may ask for, by what the server says of itself (`limits@openssh.com` in OpenSSH's PROTOCOL). One
-    /// that says nothing, or nothing that can be, is asked for what any server answers.
-    async fn largest_block(&self) -> Result<u32, Trouble> {
+    /// that says nothing in time, or nothing that can be, is asked for what any server answers.
+    async fn largest_block(&self) -> u32 {
         if !self.tells_limits {
-            return Ok(BLOCK);
+            return BLOCK;
         }
-        let answer = async { Ok(self.sftp.limits().await) };
-        let limits = within(self.timeouts.operation, "asking the site for its limits", answer).await?;
-        let most = limits.ok().and_then(|limits| u32::try_from(limits.max_read_len).ok()).unwrap_or(BLOCK);
-        Ok(most.clamp(BLOCK, LARGE_BLOCK))
+        let limits = timeout(self.timeouts.operation, self.sftp.limits()).await;
+        let most = limits.ok().and_then(Result::ok).and_then(|limits| u32::try_from(limits.max_read_len).ok());
+        most.unwrap_or(BLOCK).clamp(BLOCK, LARGE_BLOCK)
     }
 
     /// Reads with many requests in flight, and takes the answers in order. How much there is, fstat says and never an end
@@ -200,17 +201,19 @@ impl Session {
         let begun = incoming.written();
         let mut asked = begun;
         let mut block = BLOCK;
-        let mut largest = if file.size.saturating_sub(begun) > IN_FLIGHT { self.largest_block().await? } else { BLOCK };
+        let mut largest = if file.size.saturating_sub(begun) > IN_FLIGHT { self.largest_block().await } else { BLOCK };
         let mut rate = Rate::new(&self.timeouts);
+        let start = Instant::now();
         let ask = |offset, len| async move { (len, self.sftp.read(handle, offset, len).await) };
         let mut queue = FuturesOrdered::new();
         while incoming.written() < file.size {
-            if incoming.written() - begun >= IN_FLIGHT {
-                // Not from the start: an answer counts once it is whole, and over a line of the least rate a large one would
-                // take longer than a window.
+            if block < largest && incoming.written() - begun >= IN_FLIGHT {
+                // An answer counts once it is whole, and over a line of the least rate a large one takes longer than a window:
+                // only a line that brings many of them in one is asked for such.
+                largest = if start.elapsed() < self.timeouts.rate_window { largest } else { block };
                 block = largest;
             }
-            while asked - incoming.written() < IN_FLIGHT && asked < file.size {
+            while queue.len() < MAX_REQUESTS && asked - incoming.written() < IN_FLIGHT && asked < file.size {
                 let len = u32::try_from(file.size - asked).unwrap_or(u32::MAX).min(block);
                 queue.push_back(ask(asked, len));
                 asked += u64::from(len);
