@@ -38,8 +38,14 @@ fn scripted(script: Script) -> (Scripted, Site) {
     scripted_by(script, Liar::honest())
 }
 
-fn scripted_with(script: Script, timeouts: Timeouts) -> (Scripted, Site) {
-    let server = Scripted::start(script);
+/// The same at one that lies besides.
+pub(super) fn scripted_by(script: Script, liar: Liar) -> (Scripted, Site) {
+    scripted_with(script, liar, timeouts())
+}
+
+/// The same for a client with this patience.
+fn scripted_with(script: Script, liar: Liar, timeouts: Timeouts) -> (Scripted, Site) {
+    let server = Scripted::lying(script, liar);
     let dir = tempfile::tempdir().unwrap();
     keygen(&dir.path().join("key"), &["-t", "ed25519"], "");
     let (settings, secrets) = (settings(server.port(), "ACME", server.host_key()), key(&dir.path().join("key")));
@@ -47,13 +53,11 @@ fn scripted_with(script: Script, timeouts: Timeouts) -> (Scripted, Site) {
     (server, site)
 }
 
-/// The same at one that lies besides.
-pub(super) fn scripted_by(script: Script, liar: Liar) -> (Scripted, Site) {
-    let server = Scripted::lying(script, liar);
-    let dir = tempfile::tempdir().unwrap();
-    keygen(&dir.path().join("key"), &["-t", "ed25519"], "");
-    let site = site(&settings(server.port(), "ACME", server.host_key()), &key(&dir.path().join("key")));
-    (server, site)
+/// A server of one file, and how that is listed.
+pub(super) fn one_file(bytes: &[u8], said_longest_read: Option<u64>) -> (Script, RemoteFile) {
+    let files = vec![("a.pgp".to_owned(), bytes.to_vec())];
+    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
+    (Script { files, said_longest_read, ..Script::default() }, file)
 }
 
 #[test]
@@ -73,8 +77,6 @@ fn servers_that_answer_short_or_without_attributes_are_understood() {
 #[test]
 fn reads_are_as_large_as_the_server_says_it_answers() {
     let (kib, bytes) = (1024, noise(10 << 20));
-    let files = vec![("a.pgp".to_owned(), bytes.clone())];
-    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
     for (said, longest_read, asked) in [
         (None, usize::MAX, 32 * kib),
         (Some(0), usize::MAX, 32 * kib),
@@ -87,9 +89,11 @@ fn reads_are_as_large_as_the_server_says_it_answers() {
         (Some(261_120), 50_000, 255 * kib),
         (Some(261_120), 10_000, 32 * kib),
     ] {
-        let script = Script { files: files.clone(), longest_read, said_longest_read: said, ..Script::default() };
+        let (script, file) = one_file(&bytes, said);
+        let script = Script { longest_read, ..script };
         // A line that brings 4 MiB within the window is brisk, also on a machine that is busy.
-        let (server, mut site) = scripted_with(script, Timeouts { rate_window: Duration::from_mins(1), ..timeouts() });
+        let patient = Timeouts { rate_window: Duration::from_mins(1), ..timeouts() };
+        let (server, mut site) = scripted_with(script, Liar::honest(), patient);
         let spool = tempfile::tempdir().unwrap();
         let taken = site.fetch(&file, spool.path(), &()).unwrap();
         assert_eq!(taken.sha256, Sha256::of(&bytes), "{said:?}");
@@ -101,11 +105,9 @@ fn reads_are_as_large_as_the_server_says_it_answers() {
 #[test]
 fn a_slow_line_is_not_asked_for_large_reads() {
     let bytes = noise(6 << 20);
-    let files = vec![("a.pgp".to_owned(), bytes.clone())];
-    let script = Script { files, said_longest_read: Some(261_120), ..Script::default() };
+    let (script, file) = one_file(&bytes, Some(261_120));
     let slow = Timeouts { rate_window: Duration::from_millis(1), least_rate: 0, ..timeouts() };
-    let (server, mut site) = scripted_with(script, slow);
-    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
+    let (server, mut site) = scripted_with(script, Liar::honest(), slow);
     let spool = tempfile::tempdir().unwrap();
     assert_eq!(site.fetch(&file, spool.path(), &()).unwrap().sha256, Sha256::of(&bytes));
     assert_eq!(server.shared().rack().longest_asked, 32 * 1024);
@@ -116,10 +118,9 @@ fn a_slow_line_is_not_asked_for_large_reads() {
 #[test]
 fn a_server_that_answers_short_and_stops_is_asked_for_little() {
     let bytes = noise(8 << 20);
-    let files = vec![("a.pgp".to_owned(), bytes.clone())];
+    let (script, file) = one_file(&bytes, None);
     let says = [(State::Read, Lie::ReadShort), (State::Read, Lie::Stalled)];
-    let (server, mut site) = scripted_by(Script { files, ..Script::default() }, Liar::that_says(&says).once());
-    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
+    let (server, mut site) = scripted_by(script, Liar::that_says(&says).once());
     let spool = tempfile::tempdir().unwrap();
     assert_eq!(site.fetch(&file, spool.path(), &()).unwrap().sha256, Sha256::of(&bytes));
     let ignored = server.shared().rack().ignored;
@@ -130,12 +131,7 @@ fn a_server_that_answers_short_and_stops_is_asked_for_little() {
 #[test]
 fn a_site_is_asked_for_its_limits_once_that_pays() {
     let bytes = noise(3 << 20);
-    let script = Script {
-        files: vec![("a.pgp".to_owned(), bytes.clone())],
-        said_longest_read: Some(261_120),
-        ..Script::default()
-    };
-    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
+    let (script, file) = one_file(&bytes, Some(261_120));
     let (server, mut site) = scripted_by(script, Liar::that_says(&[(State::Limits, Lie::Farewell)]));
     let spool = tempfile::tempdir().unwrap();
     let taken = site.fetch(&file, spool.path(), &()).unwrap();

@@ -1,6 +1,6 @@
 //! Single lies, each with what must become of it.
 
-use super::hostile::scripted_by;
+use super::hostile::{one_file, scripted_by};
 use super::*;
 use crate::support::handshake::Handshake;
 use crate::support::lies::{Liar, Lie, State};
@@ -47,12 +47,7 @@ fn a_site_cannot_write_lines_into_our_log() {
 #[test]
 fn a_site_that_lies_about_its_limits_costs_a_try_at_most() {
     let bytes = noise(5 << 20);
-    let script = Script {
-        files: vec![("a.pgp".to_owned(), bytes.clone())],
-        said_longest_read: Some(100_000),
-        ..Script::default()
-    };
-    let file = RemoteFile { name: "a.pgp".to_owned(), size: bytes.len() as u64, mtime: 1_000_000_000 };
+    let (script, file) = one_file(&bytes, Some(100_000));
     let secrets = some_key();
     thread::scope(|scope| {
         for lie in State::Limits.every_lie() {

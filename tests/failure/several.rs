@@ -1,5 +1,6 @@
-//! The same of a program with several workers, of which two batches are placed at once: killed, or refused something, wherever
-//! its threads happen to be. Which call of which thread that is, is chance.
+//! A program with several workers, which places two batches at once, is killed, or has a call fail, wherever its threads
+//! happen to be. `death` and `faults` try each call of one worker in turn; here each run makes its calls in another order, so
+//! that which one it is must be left to chance.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -45,7 +46,6 @@ fn killed_anywhere() {
     each_time(Injection::Kill, cases(6), |scene, code| code == 128 + 9 || code == scene.code);
 }
 
-/// The first call of a thread is the most likely one to be refused in several of them at once.
 #[test]
 fn refused_anywhere() {
     for error in ["EIO", "ENOSPC"] {

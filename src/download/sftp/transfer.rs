@@ -21,14 +21,15 @@ use crate::download::spool::Incoming;
 use crate::download::{Progress, RemoteFile};
 
 /// Bytes asked for in one request: what every server answers whole.
-pub(super) const BLOCK: u32 = 32 * 1024;
+const BLOCK: u32 = 32 * 1024;
 /// The same where a server says that it answers larger ones whole, as OpenSSH's does: a packet of the protocol has at most
 /// 256 KiB there, and what stands around the bytes takes some of it.
-pub(super) const LARGE_BLOCK: u32 = 255 * 1024;
-/// Bytes asked for and not here yet: 40 MB/s over a line of 100 ms.
-pub(super) const IN_FLIGHT: u64 = 4 << 20;
-/// Requests for them, at most: a server that answers short is asked for little, and then in no more requests than others.
-pub(super) const MAX_REQUESTS: usize = 128;
+const LARGE_BLOCK: u32 = 255 * 1024;
+/// Requests in flight, at most: one that answers short is asked for little at a time, and in no more requests than others.
+const MAX_REQUESTS: usize = 128;
+/// Bytes asked for and not here yet: 4 MiB, 40 MB/s over a line of 100 ms. In the usual blocks all requests; in large ones
+/// fewer, so that memory holds no more.
+const IN_FLIGHT: u64 = MAX_REQUESTS as u64 * BLOCK as u64;
 /// More entries than this in one folder are a mistake, or an attack on our memory.
 const MAX_ENTRIES: usize = 100_000;
 /// The longest path that a system takes, in bytes. Each request for a file repeats the folder's.
@@ -210,8 +211,11 @@ impl Session {
             if block < largest && incoming.written() - begun >= IN_FLIGHT {
                 // An answer counts once it is whole, and over a line of the least rate a large one takes longer than a window:
                 // only a line that brings many of them in one is asked for such.
-                largest = if start.elapsed() < self.timeouts.rate_window { largest } else { block };
-                block = largest;
+                if start.elapsed() < self.timeouts.rate_window {
+                    block = largest;
+                } else {
+                    largest = block;
+                }
             }
             while queue.len() < MAX_REQUESTS && asked - incoming.written() < IN_FLIGHT && asked < file.size {
                 let len = u32::try_from(file.size - asked).unwrap_or(u32::MAX).min(block);
