@@ -104,7 +104,7 @@ fn reads_are_as_large_as_the_server_says_it_answers() {
 /// A line of the least rate would not bring a large answer within a window.
 #[test]
 fn a_slow_line_is_not_asked_for_large_reads() {
-    let bytes = noise(6 << 20);
+    let bytes = noise(10 << 20);
     let (script, file) = one_file(&bytes, Some(261_120));
     let slow = Timeouts { rate_window: Duration::from_millis(1), least_rate: 0, ..timeouts() };
     let (server, mut site) = scripted_with(script, Liar::honest(), slow);
@@ -130,7 +130,7 @@ fn a_server_that_answers_short_and_stops_is_asked_for_little() {
 /// A small file is not worth the question.
 #[test]
 fn a_site_is_asked_for_its_limits_once_that_pays() {
-    let bytes = noise(3 << 20);
+    let bytes = noise(8 << 20);
     let (script, file) = one_file(&bytes, Some(261_120));
     let (server, mut site) = scripted_by(script, Liar::that_says(&[(State::Limits, Lie::Farewell)]));
     let spool = tempfile::tempdir().unwrap();

@@ -46,7 +46,7 @@ fn a_site_cannot_write_lines_into_our_log() {
 /// Whatever it says its limits are, once, the file comes.
 #[test]
 fn a_site_that_lies_about_its_limits_costs_a_try_at_most() {
-    let bytes = noise(5 << 20);
+    let bytes = noise(9 << 20);
     let (script, file) = one_file(&bytes, Some(100_000));
     let secrets = some_key();
     thread::scope(|scope| {
@@ -61,6 +61,19 @@ fn a_site_that_lies_about_its_limits_costs_a_try_at_most() {
             });
         }
     });
+}
+
+/// Each try would wait for it again, so it must not cost one.
+#[test]
+fn a_site_that_never_tells_its_limits_is_asked_for_what_every_site_answers() {
+    let bytes = noise(9 << 20);
+    let (script, file) = one_file(&bytes, Some(100_000));
+    let says = [(State::Limits, Lie::Never)];
+    let (server, mut site) = scripted_by(script, Liar::that_says(&says));
+    let spool = tempfile::tempdir().unwrap();
+    assert_eq!(site.fetch(&file, spool.path(), &()).unwrap().sha256, Sha256::of(&bytes));
+    assert_eq!(server.shared().liar().told[&says[0]], 1);
+    assert_eq!(server.shared().rack().longest_asked, 32 * 1024);
 }
 
 #[test]

@@ -202,7 +202,9 @@ impl Session {
         let begun = incoming.written();
         let mut asked = begun;
         let mut block = BLOCK;
-        let mut largest = if file.size.saturating_sub(begun) > IN_FLIGHT { self.largest_block().await } else { BLOCK };
+        // When the first of them are here, as many again are asked for already: less than that is not worth the question.
+        let is_large = file.size.saturating_sub(begun) > 2 * IN_FLIGHT;
+        let mut largest = if is_large { self.largest_block().await } else { BLOCK };
         let mut rate = Rate::new(&self.timeouts);
         let start = Instant::now();
         let ask = |offset, len| async move { (len, self.sftp.read(handle, offset, len).await) };
